@@ -1,0 +1,81 @@
+"""Collaborative DNN inference across device, edge and cloud.
+
+A network should answer from the nearest machine that is sure. ``import offramp as ot`` is light:
+names are loaded on first use, and neither torch nor a plotting library is imported by it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Answer": "offramp.runtime.answer",
+    "Cascade": "offramp.cascade.store",
+    "Dataset": "offramp.data.dataset",
+    "Device": "offramp.runtime.device",
+    "Link": "offramp.links.network",
+    "Network": "offramp.links.network",
+    "Objective": "offramp.planning.objective",
+    "OfframpError": "offramp.errors",
+    "Plan": "offramp.planning.plan",
+    "Profile": "offramp.profiles.profile",
+    "Records": "offramp.records.records",
+    "Tier": "offramp.links.network",
+    "collect": "offramp.records.collect",
+    "load_dataset": "offramp.data.registry",
+    "load_network": "offramp.links.network",
+    "measure": "offramp.profiles.measure",
+    "open_cascade": "offramp.cascade.store",
+    "search": "offramp.planning.search",
+}
+
+__all__ = [
+    "Answer",
+    "Cascade",
+    "Dataset",
+    "Device",
+    "Link",
+    "Network",
+    "Objective",
+    "OfframpError",
+    "Plan",
+    "Profile",
+    "Records",
+    "Tier",
+    "__version__",
+    "collect",
+    "load_dataset",
+    "load_network",
+    "measure",
+    "open_cascade",
+    "search",
+]
+
+if TYPE_CHECKING:
+    from offramp.cascade.store import Cascade, open_cascade
+    from offramp.data.dataset import Dataset
+    from offramp.data.registry import load_dataset
+    from offramp.errors import OfframpError
+    from offramp.links.network import Link, Network, Tier, load_network
+    from offramp.planning.objective import Objective
+    from offramp.planning.plan import Plan
+    from offramp.planning.search import search
+    from offramp.profiles.measure import measure
+    from offramp.profiles.profile import Profile
+    from offramp.records.collect import collect
+    from offramp.records.records import Records
+    from offramp.runtime.answer import Answer
+    from offramp.runtime.device import Device
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'offramp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Floor 1: the cascade folder, its manifest, and running its segments."""

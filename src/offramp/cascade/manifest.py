@@ -1,0 +1,176 @@
+"""``cascade.json``: what a cascade folder says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Calibration",
+    "DataSpec",
+    "ExitSpec",
+    "Manifest",
+    "Provenance",
+    "SegmentSpec",
+    "TensorSpec",
+]
+
+SCHEMA_VERSION = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Value(BaseModel):
+    """Frozen, strict, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(_Value):
+    """Name, dtype and shape of a tensor; ``None`` marks a dynamic dimension, the first is the batch."""
+
+    name: str
+    dtype: Literal["float32", "float16", "uint8", "int8", "int32", "int64", "bool"]
+    shape: tuple[int | None, ...]
+
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """The shape of one row: all but the batch dimension."""
+        return self.shape[1:]
+
+
+class ExitSpec(_Value):
+    """A classifier head at the end of a segment; ``module`` is the path it was attached at."""
+
+    name: str
+    module: str
+
+
+class SegmentSpec(_Value):
+    """One ONNX file of the cascade.
+
+    ``hand_over`` says what it passes on: ``features`` (its ``outputs``) or ``input`` (the next
+    segment starts again from the sample).
+    """
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    sha256: Sha256
+    file_bytes: Annotated[int, Field(ge=0)]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    hand_over: Literal["features", "input"] = "features"
+    exit: ExitSpec | None
+    flops: Annotated[int, Field(ge=0)] | None = None
+
+
+class Calibration(_Value):
+    """Temperature of every exit, and how it was fitted; 1.0 means as trained."""
+
+    method: str = "none"
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...]
+    fitted_on: str = ""
+
+
+class DataSpec(_Value):
+    """The data a cascade was built on, and the one split of its rows."""
+
+    name: str
+    sha256: Sha256
+    split_seed: int
+    tune: Annotated[float, Field(ge=0)]
+    calibrate: Annotated[float, Field(ge=0)]
+    test: Annotated[float, Field(ge=0)]
+
+
+class Provenance(_Value):
+    """How the cascade came to be."""
+
+    created_utc: str
+    command: str
+    seed: int | None = None
+    commit: str | None = None
+    versions: dict[str, str] = {}
+    notes: str = ""
+
+
+class Manifest(_Value):
+    """All that ``cascade.json`` holds.
+
+    ``sha256`` covers the whole file; `fingerprint` covers the segments alone, so that calibrating a
+    cascade does not orphan its records, profiles and plans.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    task: Literal["classification"] = "classification"
+    labels: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    preprocessing: str = ""
+    segments: Annotated[tuple[SegmentSpec, ...], Field(min_length=1)]
+    calibration: Calibration
+    data: DataSpec | None = None
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if self.segments[-1].exit is None:
+            raise ValueError("the last segment must end in an exit")
+        if len(self.labels) < 2:
+            raise ValueError(f"a classifier needs at least 2 labels, not {len(self.labels)}")
+        if len(self.calibration.temperatures) != len(self.exit_segments):
+            raise ValueError(f"{len(self.calibration.temperatures)} temperatures for {len(self.exit_segments)} exits")
+        files = [segment.file for segment in self.segments]
+        if len(set(files)) != len(files):
+            raise ValueError("two segments share a file")
+        expected = self.inputs
+        for index, segment in enumerate(self.segments):
+            if [t.name for t in segment.inputs] != [t.name for t in expected]:
+                raise ValueError(
+                    f"segment {index} takes {[t.name for t in segment.inputs]}, "
+                    f"but is handed {[t.name for t in expected]}"
+                )
+            expected = self.inputs if segment.hand_over == "input" else segment.outputs
+        return self
+
+    @property
+    def exit_segments(self) -> tuple[int, ...]:
+        """Segment index of every exit, in order."""
+        return tuple(i for i, segment in enumerate(self.segments) if segment.exit is not None)
+
+    @property
+    def exit_names(self) -> tuple[str, ...]:
+        """Name of every exit, in order."""
+        return tuple(segment.exit.name for segment in self.segments if segment.exit is not None)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the segments and labels: what records, profiles and plans refer to."""
+        body = {
+            "segments": [s.model_dump(mode="json") for s in self.segments],
+            "labels": list(self.labels),
+        }
+        return hashlib.sha256(_canonical(body)).hexdigest()
+
+    def tensors_at(self, cut: int) -> tuple[TensorSpec, ...]:
+        """The tensors crossing cut ``cut``: 0 is the input, ``i`` what segment ``i - 1`` hands over."""
+        if cut == 0 or self.segments[cut - 1].hand_over == "input":
+            return self.inputs
+        return self.segments[cut - 1].outputs
+
+    def to_json(self) -> str:
+        """The text of ``cascade.json``, with a sha256 over everything else in it."""
+        body = self.model_dump(mode="json")
+        return json.dumps({"sha256": hashlib.sha256(_canonical(body)).hexdigest(), **body}, indent=2) + "\n"
+
+    @classmethod
+    def digest_of(cls, body: dict[str, Any]) -> str:
+        """The sha256 a parsed ``cascade.json`` (without its own ``sha256``) must carry."""
+        return hashlib.sha256(_canonical(body)).hexdigest()
+
+
+def _canonical(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""Floor 1: tensors to bytes and back, one codec per file."""

@@ -1,0 +1,1 @@
+"""Floor 1: scores, calibration, gates (pure numpy and scipy)."""

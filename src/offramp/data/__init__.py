@@ -1,0 +1,1 @@
+"""Floor 1: reading data sets and splitting their rows once."""

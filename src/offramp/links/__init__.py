@@ -1,0 +1,1 @@
+"""Floor 1: links, networks, bandwidth traces and the shaping relay."""

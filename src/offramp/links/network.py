@@ -1,0 +1,212 @@
+"""Tiers and the links between them, and the TOML file that describes them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tomllib
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from offramp.errors import ConfigError
+
+__all__ = ["Link", "Network", "Tier", "load_network", "parse_network"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A place that computes.
+
+    ``slow_down`` declares it that many times slower than the machine its profile is measured on;
+    ``address`` is ``HOST:PORT`` of its server, where it has one.
+    """
+
+    name: str
+    slow_down: float = 1.0
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigError("a tier needs a name")
+        if not (math.isfinite(self.slow_down) and self.slow_down >= 1):
+            raise ConfigError(f"tier {self.name!r}: slow_down must be at least 1, not {self.slow_down}")
+        if self.address is not None and not _is_address(self.address):
+            raise ConfigError(f"tier {self.name!r}: address must be HOST:PORT, not {self.address!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What joins two neighbouring tiers; the same rate both ways, ``rtt_s`` there and back.
+
+    Examples
+    --------
+    >>> Link("device", "edge", bandwidth_bps=5e6, rtt_s=0.02).transfer_s(625)
+    0.001
+    """
+
+    source: str
+    target: str
+    bandwidth_bps: float
+    rtt_s: float = 0.0
+    energy_j_per_byte: float = 0.0
+    price_per_byte: float = 0.0
+
+    def __post_init__(self) -> None:
+        where = f"link {self.source}-{self.target}"
+        if not (math.isfinite(self.bandwidth_bps) and self.bandwidth_bps > 0):
+            raise ConfigError(f"{where}: bandwidth_bps must be a positive number, not {self.bandwidth_bps}")
+        for name in ("rtt_s", "energy_j_per_byte", "price_per_byte"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"{where}: {name} must be zero or more, not {value}")
+
+    def transfer_s(self, payload_bytes: float) -> float:
+        """Seconds the bytes need at this rate, delay not counted."""
+        return payload_bytes * 8.0 / self.bandwidth_bps
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A chain of tiers, device first, and one link between each two neighbours.
+
+    Raises
+    ------
+    ConfigError : names repeat, or the links do not join the tiers one after the other
+
+    Examples
+    --------
+    >>> network = Network((Tier("device"), Tier("cloud")), (Link("device", "cloud", 1e6),))
+    >>> network.tier_names
+    ('device', 'cloud')
+    """
+
+    tiers: tuple[Tier, ...]
+    links: tuple[Link, ...] = field(default=())
+    name: str = "network"
+
+    def __post_init__(self) -> None:
+        if not self.tiers:
+            raise ConfigError(f"{self.name}: at least one tier is needed")
+        names = self.tier_names
+        if len(set(names)) != len(names):
+            raise ConfigError(f"{self.name}: two tiers share a name: {', '.join(names)}")
+        for link in self.links:
+            for end in (link.source, link.target):
+                if end not in names:
+                    near = get_close_matches(end, names, n=1)
+                    hint = f"; did you mean {near[0]!r}?" if near else f"; the tiers are {', '.join(names)}"
+                    raise ConfigError(f"{self.name}: link {link.source}-{link.target}: unknown tier {end!r}{hint}")
+        expected = list(itertools.pairwise(names))
+        found = [(link.source, link.target) for link in self.links]
+        if found != expected:
+            wanted = ", ".join(f"{a}-{b}" for a, b in expected) or "none"
+            raise ConfigError(
+                f"{self.name}: the links must join neighbouring tiers in order ({wanted}), "
+                f"not {', '.join(f'{a}-{b}' for a, b in found) or 'none'}"
+            )
+        addresses = [tier.address for tier in self.tiers if tier.address]
+        if len(set(addresses)) != len(addresses):
+            raise ConfigError(f"{self.name}: two tiers share an address: {', '.join(addresses)}")
+
+    @property
+    def tier_names(self) -> tuple[str, ...]:
+        """Names of the tiers, device first."""
+        return tuple(tier.name for tier in self.tiers)
+
+    def tier(self, name: str) -> Tier:
+        """The tier called ``name``."""
+        for tier in self.tiers:
+            if tier.name == name:
+                return tier
+        near = get_close_matches(name, self.tier_names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{self.name}: unknown tier {name!r}; the tiers are {', '.join(self.tier_names)}{hint}")
+
+    def with_link(self, index: int, **changes: float) -> Network:
+        """The same network with one link changed, as when its bandwidth has moved."""
+        links = list(self.links)
+        links[index] = replace(links[index], **changes)  # type: ignore[arg-type]  # keys are Link's float fields
+        return replace(self, links=tuple(links))
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network file.
+
+    Raises
+    ------
+    ConfigError : the file is missing, no TOML, or breaks a rule of `Network`, `Tier` or `Link`
+    """
+    file = Path(path)
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot read the network file ({error.strerror})") from error
+    try:
+        return parse_network(text, name=file.name)
+    except ConfigError as error:
+        message = str(error)
+        raise ConfigError(message if message.startswith(file.name) else f"{file.name}: {message}") from error
+
+
+def parse_network(text: str, name: str = "network") -> Network:
+    """Read a network from TOML text.
+
+    Examples
+    --------
+    >>> parse_network('''
+    ... [[tiers]]
+    ... name = "device"
+    ... slow_down = 20
+    ... [[tiers]]
+    ... name = "cloud"
+    ... [[links]]
+    ... source = "device"
+    ... target = "cloud"
+    ... bandwidth_bps = 5e6
+    ... rtt_s = 0.02
+    ... ''').links[0].rtt_s
+    0.02
+    """
+    try:
+        body = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}") from error
+    unknown = sorted(set(body) - {"name", "tiers", "links"})
+    if unknown:
+        raise ConfigError(f"{name}: unknown key {unknown[0]!r}; known are name, tiers, links")
+    tiers = tuple(_build(Tier, row, f"{name}: tiers[{i}]") for i, row in enumerate(_rows(body, "tiers", name)))
+    links = tuple(_build(Link, row, f"{name}: links[{i}]") for i, row in enumerate(_rows(body, "links", name)))
+    return Network(tiers, links, str(body.get("name", name)))
+
+
+def _rows(body: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
+    rows = body.get(key, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ConfigError(f"{name}: {key} must be a list of tables: write [[{key}]]")
+    return rows
+
+
+def _build(kind: type[Any], row: dict[str, Any], where: str) -> Any:
+    names = list(kind.__dataclass_fields__)
+    for key, value in row.items():
+        if key not in names:
+            near = get_close_matches(key, names, n=1)
+            raise ConfigError(f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        wants_text = key in ("name", "source", "target", "address")
+        if isinstance(value, str) != wants_text or isinstance(value, bool):
+            raise ConfigError(f"{where}: {key} must be {'text' if wants_text else 'a number'}, not {value!r}")
+    required = [
+        f.name for f in kind.__dataclass_fields__.values() if f.name in ("name", "source", "target", "bandwidth_bps")
+    ]
+    for key in required:
+        if key not in row:
+            raise ConfigError(f"{where}: {key} is missing")
+    numbers = {k: v if isinstance(v, str) else float(v) for k, v in row.items()}
+    return kind(**numbers)
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit() and 0 < int(port) < 65536

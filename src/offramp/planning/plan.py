@@ -1,0 +1,180 @@
+"""A plan: who runs what, when to stop, and what that is expected to cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from offramp.cascade.store import write_text_atomic
+from offramp.errors import ConfigError, RecordMismatch
+from offramp.planning.objective import Objective
+
+__all__ = ["Evidence", "GateSpec", "Plan", "Prediction", "Term", "load_plan"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GateSpec(_Value):
+    """Leave at this exit when the score reaches ``threshold``; ``None`` never leaves (exit off)."""
+
+    score: Literal["max_probability"] = "max_probability"
+    threshold: Annotated[float, Field(ge=0, le=1)] | None
+
+
+class Term(_Value):
+    """One part of the mean latency, e.g. ``compute:device`` or ``rtt:device-edge``."""
+
+    name: str
+    mean_s: float
+
+
+class Prediction(_Value):
+    """What the plan is expected to do. Accuracy and shares come from rows that chose nothing."""
+
+    how: Literal["replayed"] = "replayed"
+    rows: int
+    accuracy: float
+    accuracy_last_exit: float
+    accuracy_loss: float
+    exit_share: tuple[float, ...]
+    exit_latency_s: tuple[float, ...]
+    mean_latency_s: float
+    p50_latency_s: float
+    p95_latency_s: float
+    bytes_per_sample: float
+    terms: tuple[Term, ...] = ()
+
+
+class Evidence(_Value):
+    """The records and profiles a plan was made from."""
+
+    data: str
+    data_sha256: str
+    tune_rows: int
+    calibrate_rows: int
+    settings: int
+    placements: int
+
+
+class Plan(_Value):
+    """Placement, gates, codec and precision for one cascade on one network.
+
+    ``placement`` names the tier of every segment; ``gates`` has one entry per exit but the last;
+    ``temperatures`` one per exit.
+    """
+
+    schema_version: Literal[1] = 1
+    cascade: str
+    cascade_fingerprint: str
+    tiers: tuple[str, ...]
+    placement: tuple[str, ...]
+    gates: tuple[GateSpec, ...]
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...]
+    codec: str = "raw"
+    precision: str = "fp32"
+    planner: str = "offramp"
+    objective: Objective = Objective()
+    predicted: Prediction | None = None
+    evidence: Evidence | None = None
+    certificate: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plan:
+        if len(self.gates) != len(self.temperatures) - 1:
+            raise ValueError(
+                f"{len(self.temperatures)} exits need {len(self.temperatures) - 1} gates, not {len(self.gates)}"
+            )
+        unknown = [tier for tier in self.placement if tier not in self.tiers]
+        if unknown:
+            raise ValueError(f"placement names tier {unknown[0]!r}, but the tiers are {', '.join(self.tiers)}")
+        order = [self.tiers.index(tier) for tier in self.placement]
+        if order != sorted(order):
+            raise ValueError(f"placement {' '.join(self.placement)} goes back down the chain of tiers")
+        return self
+
+    @property
+    def plan_id(self) -> str:
+        """Twelve hexadecimal digits that name what the plan does (not what it predicts)."""
+        keys = ("cascade_fingerprint", "tiers", "placement", "gates", "temperatures", "codec", "precision")
+        body = self.model_dump(mode="json")
+        text = json.dumps({key: body[key] for key in keys}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def tier_range(self, tier: str) -> range:
+        """The segments ``tier`` runs (may be empty)."""
+        mine = [i for i, name in enumerate(self.placement) if name == tier]
+        if mine:
+            return range(mine[0], mine[-1] + 1)
+        position = self.tiers.index(tier)
+        before = sum(1 for name in self.placement if self.tiers.index(name) < position)
+        return range(before, before)
+
+    def next_tier(self, tier: str) -> str | None:
+        """The tier after ``tier`` in the chain if any segment runs beyond it, else ``None``."""
+        position = self.tiers.index(tier)
+        beyond = any(self.tiers.index(name) > position for name in self.placement)
+        return self.tiers[position + 1] if beyond else None
+
+    def require(self, fingerprint: str) -> None:
+        """Refuse a plan of another cascade.
+
+        Raises
+        ------
+        RecordMismatch : the fingerprints differ
+        """
+        if self.cascade_fingerprint != fingerprint:
+            raise RecordMismatch(
+                f"the plan was made for another build of {self.cascade!r} (fingerprint "
+                f"{self.cascade_fingerprint[:12]}, the cascade has {fingerprint[:12]}); run 'offramp plan' again"
+            )
+
+    def to_json(self) -> str:
+        """The text of a plan file."""
+        return json.dumps({"plan_id": self.plan_id, **self.model_dump(mode="json")}, indent=2) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan file, atomically."""
+        write_text_atomic(Path(path), self.to_json())
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "plan") -> Plan:
+        """Read a plan.
+
+        Raises
+        ------
+        ConfigError : no JSON, unknown or wrong fields, or a plan_id that does not fit the content
+        """
+        try:
+            body: dict[str, Any] = json.loads(text)
+            stored = body.pop("plan_id", None)
+            plan = cls.model_validate(body)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "plan"
+            raise ConfigError(f"{where}: {place}: {first['msg']}; run 'offramp plan' again") from error
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(f"{where}: not a plan file ({error}); run 'offramp plan' again") from error
+        if stored is not None and stored != plan.plan_id:
+            raise ConfigError(f"{where}: plan_id {stored} does not fit the content; run 'offramp plan' again")
+        return plan
+
+
+def load_plan(path: str | Path) -> Plan:
+    """Read a plan file.
+
+    Raises
+    ------
+    ConfigError : missing, or not a valid plan
+    """
+    file = Path(path)
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise ConfigError(f"{file}: no such plan; 'offramp plan CASCADE --network N.toml' makes one") from error
+    return Plan.from_json(text, where=str(file))

@@ -1,0 +1,1 @@
+"""Floor 3: online policies, one per file."""

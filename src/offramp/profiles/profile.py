@@ -1,0 +1,134 @@
+"""A tier's costs: seconds per segment, bytes per cut and codec, seconds per message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from offramp.cascade.store import write_text_atomic
+from offramp.errors import ConfigError, RecordMismatch
+
+__all__ = ["MachineInfo", "PayloadCost", "Profile", "SegmentCost", "TransportCost", "load_profile"]
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MachineInfo(_Value):
+    """Kind of machine and versions a profile was taken with."""
+
+    cpu: str
+    cores: int
+    system: str
+    versions: dict[str, str]
+
+
+class SegmentCost(_Value):
+    """Seconds one segment takes, one row at a time."""
+
+    segment: int
+    precision: str = "fp32"
+    batch: int = 1
+    median_s: Seconds
+    mean_s: Seconds
+    p95_s: Seconds
+    repeats: int
+
+
+class PayloadCost(_Value):
+    """What sending the tensors at a cut costs: ``cut`` 0 is the input, ``i`` the hand-over of segment i - 1."""
+
+    cut: int
+    codec: str
+    payload_bytes: Bytes
+    encode_s: Seconds
+    decode_s: Seconds
+
+
+class TransportCost(_Value):
+    """What one offload costs beside payload and link: ``hop_s`` seconds of protocol work there and
+    back, ``request_overhead_bytes`` and ``answer_bytes`` on the wire."""
+
+    hop_s: Seconds
+    request_overhead_bytes: Bytes
+    answer_bytes: Bytes
+
+
+class Profile(_Value):
+    """The costs of one tier for one cascade."""
+
+    schema_version: Literal[1] = 1
+    cascade: str
+    cascade_fingerprint: str
+    tier: str
+    slow_down: Annotated[float, Field(ge=1)]
+    how: Literal["measured", "modelled"]
+    created_utc: str
+    machine: MachineInfo
+    segments: tuple[SegmentCost, ...]
+    payloads: tuple[PayloadCost, ...]
+    transport: TransportCost
+
+    def require(self, fingerprint: str) -> None:
+        """Refuse a profile of another cascade.
+
+        Raises
+        ------
+        RecordMismatch : the fingerprints differ
+        """
+        if self.cascade_fingerprint != fingerprint:
+            raise RecordMismatch(
+                f"the profile of tier {self.tier!r} was measured on another build of {self.cascade!r} "
+                f"(fingerprint {self.cascade_fingerprint[:12]}, the cascade has {fingerprint[:12]}); "
+                "run 'offramp profile' again"
+            )
+
+    def payload(self, cut: int, codec: str) -> PayloadCost:
+        """The payload cost at a cut.
+
+        Raises
+        ------
+        RecordMismatch : it was not measured
+        """
+        for cost in self.payloads:
+            if cost.cut == cut and cost.codec == codec:
+                return cost
+        raise RecordMismatch(f"the profile of tier {self.tier!r} has no payload for cut {cut} and codec {codec!r}")
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """Codecs measured at every cut."""
+        return tuple(dict.fromkeys(cost.codec for cost in self.payloads))
+
+    def to_json(self) -> str:
+        """The text of a profile file."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile file, atomically."""
+        write_text_atomic(Path(path), self.to_json())
+
+
+def load_profile(path: str | Path) -> Profile:
+    """Read a profile file.
+
+    Raises
+    ------
+    ConfigError : missing, damaged, negative or NaN costs, or of a newer version
+    """
+    file = Path(path)
+    try:
+        return Profile.model_validate_json(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"{file}: no such profile; 'offramp profile CASCADE --tier NAME' makes one") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ConfigError(f"{file}: {where}: {first['msg']}; run 'offramp profile' again") from error

@@ -1,0 +1,1 @@
+"""Floor 2: the evidence: logits of every exit on every sample."""

@@ -1,0 +1,1 @@
+"""Floor 4: device client, tier server, transport, metrics."""

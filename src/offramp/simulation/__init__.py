@@ -1,0 +1,1 @@
+"""Floor 4: plans in virtual time, without sockets."""

@@ -1,0 +1,1 @@
+"""Floor 3: attach exits, train, export (needs the extra 'train')."""
