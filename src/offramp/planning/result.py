@@ -1,0 +1,71 @@
+"""What a search found: the plan, who lost and why, and the Pareto front."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from offramp.cascade.store import write_text_atomic
+from offramp.errors import ConfigError
+from offramp.planning.plan import Plan
+
+__all__ = ["Candidate", "FrontPoint", "SearchResult", "load_search_result"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Candidate(_Value):
+    """A plan that was not chosen; ``reason`` is one sentence on why it lost."""
+
+    name: str
+    plan: Plan
+    reason: str
+
+
+class FrontPoint(_Value):
+    """A plan no other beats in both mean latency and accuracy (both on the tune rows)."""
+
+    mean_latency_s: float
+    accuracy: float
+    placement: tuple[str, ...]
+    thresholds: tuple[float | None, ...]
+    codec: str
+
+
+class SearchResult(_Value):
+    """The chosen plan, the runners-up (one per placement), the one-tier plans, and the front.
+
+    ``why`` says in one sentence why the chosen plan is the best; ``binding`` names the constraint
+    that stops it from being faster (``accuracy_loss``, ``deadline`` or ``none``).
+    """
+
+    plan: Plan
+    alternatives: tuple[Candidate, ...]
+    endpoints: tuple[Candidate, ...]
+    front: tuple[FrontPoint, ...]
+    binding: str
+    why: str
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, atomically."""
+        write_text_atomic(Path(path), json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+
+
+def load_search_result(path: str | Path) -> SearchResult:
+    """Read a search result.
+
+    Raises
+    ------
+    ConfigError : missing or damaged
+    """
+    file = Path(path)
+    try:
+        return SearchResult.model_validate_json(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"{file}: no such search result; 'offramp plan' writes one beside the plan") from error
+    except ValidationError as error:
+        raise ConfigError(f"{file}: not a search result; run 'offramp plan' again") from error
