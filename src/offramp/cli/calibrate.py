@@ -1,0 +1,30 @@
+"""``offramp calibrate``: one temperature per exit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from offramp.cli.common import console, print_json, records_file
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
+    records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Fit one temperature per exit on the tune rows; print ECE on the test rows before and after."""
+    from offramp.cascade.store import open_cascade
+    from offramp.records.calibrate import calibrate_cascade
+    from offramp.records.records import load_records
+    from offramp.reporting.terminal import calibration_table
+
+    _, rows = calibrate_cascade(open_cascade(cascade), load_records(records_file(cascade, records)))
+    if json:
+        print_json([asdict(row) for row in rows])
+    else:
+        console.print(calibration_table(rows))

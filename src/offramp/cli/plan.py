@@ -1,0 +1,69 @@
+"""``offramp plan``: where each part runs and when to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from offramp.cli.common import console, load_profiles, print_json, records_file
+
+__all__ = ["plan", "plan_files"]
+
+
+def plan_files(output: Path) -> tuple[Path, Path]:
+    """The plan's file and, beside it, the whole search result."""
+    return output, output.with_suffix(".search.json")
+
+
+def plan(
+    cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
+    network: Path = typer.Option(..., help="Network file: tiers and links."),
+    minimise: Literal["latency"] = typer.Option("latency", help="What to make small."),
+    accuracy_loss: float = typer.Option(0.01, min=0.0, max=1.0, help="Accuracy that may be lost."),
+    deadline_ms: float | None = typer.Option(None, help="Latency no sample may exceed."),
+    deadline_quantile: float = typer.Option(1.0, help="Share of the samples that must meet the deadline."),
+    records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
+    output: Path | None = typer.Option(None, help="Plan file; default: CASCADE/plans/plan.json."),
+    explain: bool = typer.Option(False, "--explain", help="Also print the terms of the latency and the front."),
+    json: bool = typer.Option(False, "--json", help="Print the search result as JSON."),
+) -> None:
+    """Find the exact best plan, print it, its runners-up and why they lost."""
+    from pydantic import ValidationError
+
+    from offramp.cascade.store import open_cascade
+    from offramp.errors import ConfigError
+    from offramp.links.network import load_network
+    from offramp.planning.objective import Objective
+    from offramp.planning.search import search
+    from offramp.records.records import load_records
+    from offramp.reporting.terminal import explain_table, plan_table
+
+    opened = open_cascade(cascade)
+    loaded = load_network(network)
+    try:
+        objective = Objective(
+            minimise=minimise,
+            accuracy_loss=accuracy_loss,
+            deadline_s=None if deadline_ms is None else deadline_ms / 1e3,
+            deadline_quantile=deadline_quantile,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from error
+    evidence = load_records(records_file(cascade, records))
+    evidence.require(opened.manifest.fingerprint)
+    profiles = load_profiles(cascade, loaded.tier_names)
+    found = search(evidence, profiles, loaded, objective, temperatures=opened.manifest.calibration.temperatures)
+    plan_file, search_file = plan_files(output or cascade / "plans" / "plan.json")
+    found.plan.save(plan_file)
+    found.save(search_file)
+    if json:
+        print_json({"plan_id": found.plan.plan_id, **found.model_dump(mode="json")})
+        return
+    console.print(plan_table(found))
+    console.print(found.why)
+    if explain:
+        console.print(explain_table(found))
+    console.print(f"plan {found.plan.plan_id} -> {plan_file}")

@@ -1,0 +1,90 @@
+"""``offramp profile``: costs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.table import Table
+
+from offramp.cli.common import console, data_name, print_json, status_console
+
+if TYPE_CHECKING:
+    from offramp.cascade.store import Cascade
+    from offramp.links.network import Tier
+    from offramp.profiles.profile import Profile
+
+__all__ = ["profile", "profile_tiers", "profiles_table"]
+
+
+def profile_tiers(cascade: Cascade, tiers: list[Tier], data: str | None = None) -> dict[str, Profile]:
+    """Measure every tier in a fresh process and store ``profiles/TIER.json`` in the cascade."""
+    from offramp.data.registry import load_dataset
+    from offramp.errors import ConfigError
+    from offramp.profiles.measure import measure
+    from offramp.runtime.probe import measure_transport
+
+    try:
+        dataset = load_dataset(data_name(cascade.manifest, data))
+        samples = tuple(array[:32] for array in dataset.inputs)
+    except ConfigError as error:
+        if data is not None:
+            raise
+        status_console.print(f"payload sizes come from random rows: {error}")
+        samples = None
+    transport = measure_transport(cascade.path)
+    profiles = {}
+    for tier in tiers:
+        with status_console.status(f"  measuring {tier.name} ({tier.slow_down:g} x slower)"):
+            profiles[tier.name] = measure(
+                cascade.path, tier.name, slow_down=tier.slow_down, transport=transport, samples=samples
+            )
+        profiles[tier.name].save(cascade.path / "profiles" / f"{tier.name}.json")
+    return profiles
+
+
+def profile(
+    cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
+    network: Path | None = typer.Option(None, help="Network file: measure every tier in it."),
+    tier: str | None = typer.Option(None, help="Measure one tier of this name only."),
+    slow_down: float | None = typer.Option(None, min=1.0, help="Declare that tier N times slower than this machine."),
+    data: str | None = typer.Option(None, help="Rows for payload sizes; default: the data it was built on."),
+    json: bool = typer.Option(False, "--json", help="Print the profiles as JSON."),
+) -> None:
+    """Measure seconds per segment (median, p95) and bytes per cut, in a fresh process."""
+    from offramp.cascade.store import open_cascade
+    from offramp.errors import ConfigError
+    from offramp.links.network import Tier, load_network
+
+    opened = open_cascade(cascade)
+    if network is not None:
+        loaded = load_network(network)
+        tiers = list(loaded.tiers) if tier is None else [loaded.tier(tier)]
+    elif tier is not None:
+        tiers = [Tier(tier)]
+    else:
+        raise ConfigError("profile needs --network N.toml (all its tiers) or --tier NAME")
+    if slow_down is not None:
+        if len(tiers) != 1:
+            raise ConfigError("--slow-down goes with one --tier; a network file declares it per tier")
+        tiers = [Tier(tiers[0].name, slow_down, tiers[0].address)]
+    profiles = profile_tiers(opened, tiers, data)
+    if json:
+        print_json([p.model_dump(mode="json") for p in profiles.values()])
+        return
+    console.print(profiles_table(profiles))
+    console.print(f"profiles -> {cascade / 'profiles'}")
+
+
+def profiles_table(profiles: dict[str, Profile]) -> Table:
+    """Median milliseconds per segment on every tier."""
+    table = Table(title="milliseconds per segment (measured, median of one row at a time)", title_justify="left")
+    table.add_column("tier")
+    table.add_column("slower by", justify="right")
+    for segment in next(iter(profiles.values())).segments:
+        table.add_column(f"segment {segment.segment}", justify="right")
+    for name, measured in profiles.items():
+        times = [f"{segment.median_s * 1e3:.2f}" for segment in measured.segments]
+        table.add_row(name, f"{measured.slow_down:g}", *times)
+    return table

@@ -1,0 +1,157 @@
+"""``offramp run``: the device side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from offramp.cli.common import console, data_name, print_json, status_console
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from offramp.cascade.manifest import Manifest
+    from offramp.data.dataset import Dataset
+    from offramp.links.network import Network
+    from offramp.runtime.device import Device
+    from offramp.runtime.run_result import RunResult
+
+__all__ = ["rows_to_run", "run", "run_live"]
+
+
+def rows_to_run(
+    manifest: Manifest, dataset: Dataset, split: str, rows: int | None
+) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]:
+    """Inputs and labels to send: a split of the data the cascade was built on, or all of other data.
+
+    Raises
+    ------
+    DataError : the split is unknown or empty
+    """
+    from offramp.data.dataset import SPLITS, split_rows
+    from offramp.errors import DataError
+
+    spec = manifest.data
+    if spec is not None and spec.sha256 == dataset.sha256:
+        if split not in SPLITS:
+            raise DataError(f"unknown split {split!r}; the splits are {', '.join(SPLITS)}")
+        names = split_rows(dataset, spec.split_seed, spec.tune, spec.calibrate, spec.test)
+        index = np.flatnonzero(names == split)
+    else:
+        index = np.arange(len(dataset))
+    index = index[:rows]
+    if not len(index):
+        raise DataError(f"{dataset.name}: no {split} rows to run")
+    return dataset.rows(index), dataset.labels[index]
+
+
+def run_live(
+    device: Device,
+    inputs: tuple[NDArray[Any], ...],
+    labels: NDArray[np.int64],
+    name: str,
+    before_row: Callable[[int], None] | None = None,
+) -> RunResult:
+    """Stream rows through the device while a table on stderr shows what is answered where."""
+    from rich.live import Live
+
+    from offramp.reporting.terminal import LiveTable
+    from offramp.runtime.run import run as run_rows
+
+    table = LiveTable(name, len(labels))
+    if not status_console.is_terminal:
+        return run_rows(device, inputs, labels, name=name, before_row=before_row)
+    with Live(table, console=status_console, refresh_per_second=4, transient=True):
+        return run_rows(device, inputs, labels, name=name, before_row=before_row, on_answer=table.add)
+
+
+def run(
+    cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
+    plan: Path | None = typer.Option(None, help="Plan file; default: CASCADE/plans/plan.json."),
+    network: Path = typer.Option(..., help="Network file: tiers, their addresses, links."),
+    data: str | None = typer.Option(None, help="Data set name or .npz file; default: the one it was built on."),
+    split: str = typer.Option("test", help="Rows to run, where the data is the one it was built on."),
+    rows: int | None = typer.Option(None, min=1, help="At most this many rows."),
+    spawn: bool = typer.Option(
+        False, "--spawn", help="Start the other tiers and the shaped links here, as processes on loopback."
+    ),
+    deadline_ms: float | None = typer.Option(None, help="Answer every sample within this time."),
+    name: str = typer.Option("plan", help="Name of the run in reports."),
+    output: Path | None = typer.Option(None, help="Run file; default: CASCADE/runs/NAME.json."),
+    json: bool = typer.Option(False, "--json", help="Print a JSON summary."),
+) -> None:
+    """Stream samples through the device; a live table shows exits, tiers, latency and accuracy."""
+    from offramp.cascade.store import open_cascade
+    from offramp.data.registry import load_dataset
+    from offramp.links.network import load_network
+    from offramp.planning.plan import load_plan
+    from offramp.reporting.terminal import runs_table
+    from offramp.runtime.device import Device
+    from offramp.runtime.local import LocalCluster
+
+    opened = open_cascade(cascade)
+    plan_file = plan or cascade / "plans" / "plan.json"
+    chosen, loaded = load_plan(plan_file), load_network(network)
+    chosen.require(opened.manifest.fingerprint)
+    inputs, labels = rows_to_run(opened.manifest, load_dataset(data_name(opened.manifest, data)), split, rows)
+    device_tier = loaded.tiers[0]
+    with ExitStack() as stack:
+        upstream = upstream_address(loaded, chosen.next_tier(device_tier.name))
+        if spawn:
+            upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
+        device = stack.enter_context(
+            Device(
+                opened,
+                chosen,
+                upstream,
+                tier=device_tier.name,
+                slow_down=device_tier.slow_down,
+                deadline_s=None if deadline_ms is None else deadline_ms / 1e3,
+            )
+        )
+        result = run_live(device, inputs, labels, name)
+    target = output or cascade / "runs" / f"{name}.json"
+    result.save(target)
+    if json:
+        print_json(
+            {
+                "name": result.name,
+                "plan_id": chosen.plan_id,
+                "rows": len(result),
+                "accuracy": result.accuracy,
+                "mean_latency_s": result.mean_latency_s,
+                "p50_latency_s": result.latency_quantile_s(0.5),
+                "p95_latency_s": result.latency_quantile_s(0.95),
+                "bytes_per_sample": result.bytes_per_sample,
+                "exit_share": result.exit_share.tolist(),
+                "tier_share": result.tier_share,
+                "degraded_rows": result.degraded_rows,
+            }
+        )
+        return
+    console.print(runs_table((result,)))
+    console.print(f"run -> {target}")
+
+
+def upstream_address(network: Network, next_tier: str | None) -> str | None:
+    """Address of the tier the device talks to, ``None`` when the plan stays on the device.
+
+    Raises
+    ------
+    ConfigError : the plan needs that tier, but the network file gives it no address
+    """
+    from offramp.errors import ConfigError
+
+    if next_tier is None:
+        return None
+    address: str | None = network.tier(next_tier).address
+    if address is None:
+        raise ConfigError(
+            f'{network.name}: tier {next_tier!r} has no address; add address = "HOST:PORT" or pass --spawn'
+        )
+    return address

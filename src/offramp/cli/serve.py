@@ -1,0 +1,34 @@
+"""``offramp serve``: a tier server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+__all__ = ["serve"]
+
+
+def serve(
+    cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
+    tier: str = typer.Option(..., help="Name of this tier in the plan."),
+    plan: list[Path] = typer.Option([], help="Plan file; repeat for several. Default: CASCADE/plans/plan.json."),
+    listen: str = typer.Option("127.0.0.1:0", help="HOST:PORT; port 0 takes a free one."),
+    upstream: str | None = typer.Option(None, help="HOST:PORT of the next tier."),
+    slow_down: float = typer.Option(1.0, min=1.0, help="Run N times slower than this machine."),
+    metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
+    parent_pid: int | None = typer.Option(None, hidden=True),
+) -> None:
+    """Serve a cascade over the Open Inference Protocol (gRPC) until SIGTERM."""
+    from offramp.runtime.server import serve as serve_tier
+
+    serve_tier(
+        cascade,
+        tier=tier,
+        plans=list(plan) or [cascade / "plans" / "plan.json"],
+        listen=listen,
+        upstream=upstream,
+        slow_down=slow_down,
+        metrics_port=metrics_port,
+        parent_pid=parent_pid,
+    )
