@@ -62,7 +62,10 @@ class TransportCost(_Value):
 
 
 class Profile(_Value):
-    """The costs of one tier for one cascade."""
+    """The costs of one tier for one cascade.
+
+    ``exit_segments`` is the segment every exit ends, as in the manifest; empty: one at every segment.
+    """
 
     schema_version: Literal[1] = 1
     cascade: str
@@ -72,6 +75,7 @@ class Profile(_Value):
     how: Literal["measured", "modelled"]
     created_utc: str
     machine: MachineInfo
+    exit_segments: tuple[int, ...] = ()
     segments: tuple[SegmentCost, ...]
     payloads: tuple[PayloadCost, ...]
     transport: TransportCost
