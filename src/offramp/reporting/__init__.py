@@ -1,1 +1,1 @@
-"""Floor 5: figures and ``report.html``."""
+"""Floor 5: figures, terminal tables and ``report.html``."""
