@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -21,10 +20,15 @@ def calibrate(
     from offramp.cascade.store import open_cascade
     from offramp.records.calibrate import calibrate_cascade
     from offramp.records.records import load_records
+    from offramp.reporting.calibration import calibration_of
     from offramp.reporting.terminal import calibration_table
 
-    _, rows = calibrate_cascade(open_cascade(cascade), load_records(records_file(cascade, records)))
-    if json:
-        print_json([asdict(row) for row in rows])
-    else:
-        console.print(calibration_table(rows))
+    evidence = load_records(records_file(cascade, records))
+    calibrated = calibrate_cascade(open_cascade(cascade), evidence)
+    test = evidence.on("test")
+    rows = calibration_of(test, calibrated.manifest.calibration.temperatures)
+    if not json:
+        console.print(calibration_table(rows, f"{len(test)} test rows"))
+        return
+    keys = ("name", "temperature", "accuracy", "ece_before", "ece_after")
+    print_json([{key: getattr(row, key) for key in keys} for row in rows])

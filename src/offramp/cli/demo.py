@@ -76,6 +76,7 @@ def _evidence(cascade: Cascade) -> tuple[Cascade, Records]:
     from offramp.data.registry import load_dataset
     from offramp.records.calibrate import calibrate_cascade
     from offramp.records.collect import collect
+    from offramp.reporting.calibration import calibration_of
     from offramp.reporting.terminal import calibration_table
 
     with progress_bar("recording") as update:
@@ -87,8 +88,10 @@ def _evidence(cascade: Cascade) -> tuple[Cascade, Records]:
             commit=git_commit(),
             progress=update,
         )
-    cascade, rows = calibrate_cascade(cascade, records)
-    console.print(calibration_table(rows))
+    cascade = calibrate_cascade(cascade, records)
+    test = records.on("test")
+    rows = calibration_of(test, cascade.manifest.calibration.temperatures)
+    console.print(calibration_table(rows, f"{len(test)} test rows"))
     return cascade, records
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
 
 from offramp.cli.common import console, data_name, print_json, status_console
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from offramp.cascade.store import Cascade
     from offramp.links.network import Tier
     from offramp.profiles.profile import Profile
@@ -79,11 +80,11 @@ def profile(
 
 def profiles_table(profiles: dict[str, Profile]) -> Table:
     """Median milliseconds per segment on every tier."""
-    table = Table(title="milliseconds per segment (measured, median of one row at a time)", title_justify="left")
-    table.add_column("tier")
-    table.add_column("slower by", justify="right")
-    for segment in next(iter(profiles.values())).segments:
-        table.add_column(f"segment {segment.segment}", justify="right")
+    from offramp.reporting.terminal import plain_table
+
+    segments = next(iter(profiles.values())).segments
+    head = ["tier", "slower by", *(f"segment {segment.segment}" for segment in segments)]
+    table = plain_table("Milliseconds per segment", head, caption="measured: median, one row at a time")
     for name, measured in profiles.items():
         times = [f"{segment.median_s * 1e3:.2f}" for segment in measured.segments]
         table.add_row(name, f"{measured.slow_down:g}", *times)

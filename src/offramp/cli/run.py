@@ -60,10 +60,10 @@ def run_live(
     """Stream rows through the device while a table on stderr shows what is answered where."""
     from rich.live import Live
 
-    from offramp.reporting.terminal import LiveTable
+    from offramp.reporting.live import LiveTable
     from offramp.runtime.run import run as run_rows
 
-    table = LiveTable(name, len(labels))
+    table = LiveTable(name, device.manifest.exit_names, device.plan.tiers, len(labels))
     if not status_console.is_terminal:
         return run_rows(device, inputs, labels, name=name, before_row=before_row)
     with Live(table, console=status_console, refresh_per_second=4, transient=True):
