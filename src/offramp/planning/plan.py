@@ -158,7 +158,7 @@ class Plan(_Value):
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "plan"
             raise ConfigError(f"{where}: {place}: {first['msg']}; run 'offramp plan' again") from error
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"{where}: not a plan file ({error}); run 'offramp plan' again") from error
         if stored is not None and stored != plan.plan_id:
             raise ConfigError(f"{where}: plan_id {stored} does not fit the content; run 'offramp plan' again")

@@ -1,0 +1,85 @@
+"""What a plan would have done on recorded rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import RecordMismatch
+from offramp.planning.costs import CostTable
+from offramp.planning.plan import Plan, Prediction, Term
+from offramp.planning.settings import confidences, exits_taken
+from offramp.records.records import Records
+
+__all__ = ["Replay", "plan_thresholds", "predict", "replay"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Per row (n,): the exit it leaves by, whether the answer is right, seconds, bytes leaving the first tier."""
+
+    exit: NDArray[np.intp]
+    correct: NDArray[np.bool_]
+    latency_s: NDArray[np.float64]
+    sent_bytes: NDArray[np.float64]
+
+
+def plan_thresholds(plan: Plan) -> NDArray[np.float64]:
+    """(E - 1,) thresholds of a plan; infinity is off."""
+    return np.array([np.inf if gate.threshold is None else gate.threshold for gate in plan.gates])
+
+
+def replay(plan: Plan, records: Records, costs: CostTable) -> Replay:
+    """Send recorded rows through a plan's gates, without queueing.
+
+    Parameters
+    ----------
+    plan : made for the cascade of the records
+    records : the rows, for example ``records.on("test")``
+    costs : of the plan's codec
+
+    Raises
+    ------
+    RecordMismatch : records, costs and plan do not belong together
+    """
+    plan.require(records.provenance.cascade_fingerprint)
+    if len(plan.temperatures) != records.exits or len(costs.exit_segments) != records.exits:
+        raise RecordMismatch(
+            f"the plan has {len(plan.temperatures)} exits, the records {records.exits} "
+            f"and the costs {len(costs.exit_segments)}; make them from one cascade"
+        )
+    if costs.codec != plan.codec:
+        raise RecordMismatch(f"the costs are those of codec {costs.codec!r}, but the plan uses {plan.codec!r}")
+    row = costs.row_of(plan.placement)
+    taken = exits_taken(confidences(records, plan.temperatures), plan_thresholds(plan))
+    correct = records.correct[taken, np.arange(len(records))]
+    return Replay(taken, correct, costs.cost_s[row, taken], costs.sent_bytes[row, taken])
+
+
+def predict(plan: Plan, records: Records, costs: CostTable) -> Prediction:
+    """Sum a replay up; the terms add up to the mean latency.
+
+    Raises
+    ------
+    RecordMismatch : records, costs and plan do not belong together
+    """
+    rows = replay(plan, records, costs)
+    where = costs.row_of(plan.placement)
+    share = np.bincount(rows.exit, minlength=records.exits) / len(records)
+    terms = share @ costs.terms_s[where]
+    accuracy, last = float(rows.correct.mean()), float(records.correct[-1].mean())
+    return Prediction(
+        rows=len(records),
+        accuracy=accuracy,
+        accuracy_last_exit=last,
+        accuracy_loss=last - accuracy,
+        exit_share=tuple(share.tolist()),
+        exit_latency_s=tuple(costs.cost_s[where].tolist()),
+        mean_latency_s=float(share @ costs.cost_s[where]),
+        p50_latency_s=float(np.quantile(rows.latency_s, 0.5)),
+        p95_latency_s=float(np.quantile(rows.latency_s, 0.95)),
+        bytes_per_sample=float(rows.sent_bytes.mean()),
+        terms=tuple(Term(name=n, mean_s=float(s)) for n, s in zip(costs.names, terms, strict=True) if s > 0),
+    )

@@ -1,0 +1,187 @@
+"""The exact search: every placement, every codec, every gate setting of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.codecs.registry import get_codec
+from offramp.errors import ConfigError, PlanInfeasible, RecordMismatch
+from offramp.links.network import Network
+from offramp.planning.base import Planner
+from offramp.planning.costs import by_tier, cost_table
+from offramp.planning.explain import binding, infeasible
+from offramp.planning.objective import Objective
+from offramp.planning.plan import Plan
+from offramp.planning.result import SearchResult
+from offramp.planning.scoring import NONE, Choices, Scores, score
+from offramp.planning.settings import GateSettings, confidences
+from offramp.planning.writer import Writer
+from offramp.profiles.profile import Profile
+from offramp.records.records import Records
+
+__all__ = ["JointPlanner", "search"]
+
+
+def search(
+    records: Records,
+    profiles: Mapping[str, Profile] | Sequence[Profile],
+    network: Network,
+    objective: Objective | None = None,
+    *,
+    temperatures: Sequence[float] | None = None,
+    codecs: Sequence[str] | None = None,
+    placements: Sequence[Sequence[str]] | None = None,
+    planner: str = "offramp",
+    alternatives: int = 5,
+    max_settings: int = 100_000,
+) -> SearchResult:
+    """The best plan, exactly, on the grid of gate settings.
+
+    Gates are chosen on the tune rows. Accuracy, shares and latencies in ``predicted`` are replayed on
+    the calibrate rows, which choose nothing, so a predicted loss may lie a little above the one asked for.
+
+    Parameters
+    ----------
+    records : with tune and calibrate rows
+    profiles : one per tier of the network, by name or as a list
+    network : the chain of tiers and links
+    objective : default `Objective()`
+    temperatures : (E,) of the exits, default 1.0
+    codecs : names to choose from, lossless ones only; default those all tiers were measured with
+    placements : tier names per segment to choose from; default every placement that goes up the chain
+    planner : name written into the plan
+    alternatives : how many runners-up to return, each the best plan of another placement or codec
+    max_settings : most gate settings; decides how fine the grid of thresholds is
+
+    Raises
+    ------
+    PlanInfeasible : no plan meets the constraints
+    RecordMismatch : records, profiles and network do not belong together
+    NotEnoughSamples : there are no tune or no calibrate rows
+    """
+    goal = objective or Objective()
+    degrees = _temperatures(records, temperatures)
+    chosen = by_tier(profiles, network)
+    chosen[0].require(records.provenance.cascade_fingerprint)
+    tune, held_out = records.on("tune"), records.on("calibrate")
+    settings = GateSettings.build(confidences(tune, degrees), tune.correct, max_settings)
+    names = _codecs(chosen, codecs)
+    choices = Choices.of([cost_table(chosen, network, name, records.exits) for name in names])
+    cost = choices.cost_s
+    accurate = settings.accurate(goal.accuracy_loss)
+    scores = score(cost, settings, accurate, goal)
+    ranked = scores.ranked(choices)
+    if placements is not None:
+        wanted = {choices.tables[0].row_of(placement) for placement in placements}
+        ranked = ranked[[int(choices.placement[row]) in wanted for row in ranked]]
+        in_reach = [row for row in range(len(choices)) if int(choices.placement[row]) in wanted]
+    else:
+        in_reach = list(range(len(choices)))
+    if not len(ranked):
+        raise PlanInfeasible(infeasible(cost[in_reach], settings, goal))
+    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, len(in_reach))
+    best = int(ranked[0])
+    others = _other_ways(ranked, choices, scores, settings)
+    ends = _one_tier(choices, scores, settings, accurate)
+    return SearchResult(
+        plan=writer.plan(best, int(scores.setting[best])),
+        alternatives=tuple(writer.lost(int(row), scores, best) for row in others[:alternatives]),
+        endpoints=tuple(writer.endpoint(tier, row, setting, scores, best) for tier, (row, setting) in ends.items()),
+        front=writer.front(goal),
+        binding=_binding(cost[in_reach], settings, goal, accurate, float(scores.latency_s[best])),
+        why=writer.why(best, scores, ends),
+    )
+
+
+class JointPlanner(Planner):
+    """Placement, gates and codec chosen together, exactly: see `search`.
+
+    Examples
+    --------
+    >>> JointPlanner(temperatures=[1.5, 1.2])
+    JointPlanner(temperatures=(1.5, 1.2), codecs=None)
+    """
+
+    name = "offramp"
+
+    def plan(
+        self,
+        records: Records,
+        profiles: Mapping[str, Profile] | Sequence[Profile],
+        network: Network,
+        objective: Objective,
+    ) -> Plan:
+        return search(
+            records, profiles, network, objective, temperatures=self.temperatures, codecs=self.codecs, alternatives=0
+        ).plan
+
+
+def _one_tier(
+    choices: Choices, scores: Scores, settings: GateSettings, accurate: NDArray[np.intp]
+) -> dict[str, tuple[int, int]]:
+    """For every tier the best choice that runs all segments there, and its setting.
+
+    Where the deadline leaves none, the fastest setting without a deadline.
+    """
+    result = {}
+    for tier, name in enumerate(choices.tables[0].tiers):
+        rows = np.flatnonzero((choices.tiers == tier).all(1))
+        if (scores.setting[rows] == NONE).all():
+            late = score(choices.cost_s[rows], settings, accurate, Objective(accuracy_loss=1.0))
+            best = int(late.latency_s.argmin())
+            result[name] = (int(rows[best]), int(late.setting[best]))
+        else:
+            best = int(scores.latency_s[rows].argmin())
+            result[name] = (int(rows[best]), int(scores.setting[rows[best]]))
+    return result
+
+
+def _other_ways(ranked: NDArray[np.intp], choices: Choices, scores: Scores, settings: GateSettings) -> list[int]:
+    """The runners-up, without those that differ only in segments or codecs no sample meets."""
+    seen: dict[tuple[object, ...], int] = {}
+    for row in ranked.tolist():
+        table, placement = choices.at(row)
+        last_exit = int(np.flatnonzero(settings.leaving[scores.setting[row]])[-1])
+        reached = tuple(table.placements[placement, : table.exit_segments[last_exit] + 1].tolist())
+        seen.setdefault((reached, table.codec if reached[-1] > 0 else ""), row)
+    return list(seen.values())[1:]
+
+
+def _binding(
+    cost: NDArray[np.float64], settings: GateSettings, goal: Objective, accurate: NDArray[np.intp], latency_s: float
+) -> str:
+    free = goal.model_copy(update={"deadline_s": None})
+    without_deadline = latency_s
+    if goal.deadline_s is not None:
+        without_deadline = float(score(cost, settings, accurate, free).latency_s.min())
+    # with no accuracy to keep, all rows leave by the first exit of the fastest placement
+    return binding(latency_s, without_deadline, float(cost[:, 0].min()))
+
+
+def _temperatures(records: Records, temperatures: Sequence[float] | None) -> tuple[float, ...]:
+    values = (1.0,) * records.exits if temperatures is None else tuple(float(t) for t in temperatures)
+    if len(values) != records.exits:
+        raise RecordMismatch(
+            f"{len(values)} temperatures for the {records.exits} exits of the records; "
+            "run 'offramp calibrate' on the cascade of the records"
+        )
+    return values
+
+
+def _codecs(profiles: Sequence[Profile], wanted: Sequence[str] | None) -> list[str]:
+    if wanted is not None:
+        for name in wanted:
+            if not get_codec(name).lossless:
+                raise ConfigError(
+                    f"codec {name!r} changes the tensors, so records made without it do not hold; "
+                    "choose a lossless one such as 'raw' or 'zstd'"
+                )
+        return list(wanted)
+    common = [name for name in profiles[0].codecs if all(name in profile.codecs for profile in profiles)]
+    lossless = [name for name in common if get_codec(name).lossless]
+    if not lossless:
+        raise RecordMismatch("the profiles share no lossless codec; run 'offramp profile' again")
+    return lossless
