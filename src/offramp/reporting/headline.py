@@ -8,7 +8,7 @@ from offramp.reporting.chain import chain_svg
 from offramp.reporting.data import ReportData
 from offramp.reporting.numbers import kilobytes, milliseconds, percent, times
 from offramp.reporting.page import cards, paragraph, section, table
-from offramp.reporting.words import binding_sentence, loss_text, plan_sentence
+from offramp.reporting.words import binding_sentence, loss_text, plan_sentence, sentence
 
 __all__ = ["headline"]
 
@@ -24,7 +24,7 @@ def headline(data: ReportData) -> str:
     if search.plan.predicted:
         parts.append(cards(_key_figures(search, search.plan.predicted)))
     parts.append(chain_svg(search.plan, data.manifest, data.network))
-    parts += [paragraph(search.why), paragraph(binding_sentence(search)), _against_endpoints(search)]
+    parts += [paragraph(sentence(search.why)), paragraph(binding_sentence(search)), _against_endpoints(search)]
     return section("The plan", *parts, caption=_caption(search.plan))
 
 

@@ -30,7 +30,7 @@ th { font-weight: 600; color: var(--muted); font-size: 13px; vertical-align: bot
 th, td { text-align: right; padding: 6px 0 6px 16px; }
 td { border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th.text, td.text { text-align: left; white-space: normal; overflow-wrap: break-word; }
-td.text:first-child { white-space: nowrap; }
+td.text:not(:last-child) { white-space: nowrap; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 table.facts td:first-child { width: 9em; color: var(--muted); }
 th:first-child, td:first-child { padding-left: 6px; }

@@ -6,7 +6,7 @@ from offramp.planning.result import SearchResult
 from offramp.reporting.data import ReportData
 from offramp.reporting.numbers import beside, kilobytes, milliseconds, percent
 from offramp.reporting.page import facts, table
-from offramp.reporting.words import placement_text
+from offramp.reporting.words import losing, placement_text
 from offramp.runtime.run_result import RunResult
 
 __all__ = ["provenance_table", "runners_up_table", "runs_table"]
@@ -50,7 +50,7 @@ def _run_row(run: RunResult) -> list[str]:
 def runners_up_table(search: SearchResult) -> str:
     """HTML: the plans that lost, and why."""
     rows = []
-    for candidate in (*search.alternatives, *search.endpoints):
+    for candidate in losing(search):
         predicted = candidate.plan.predicted
         rows.append(
             [

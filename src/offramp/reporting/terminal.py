@@ -13,7 +13,7 @@ from offramp.planning.plan import Plan
 from offramp.planning.result import SearchResult
 from offramp.reporting.calibration import ExitCalibration
 from offramp.reporting.numbers import beside, kilobytes, milliseconds, percent
-from offramp.reporting.words import placement_text
+from offramp.reporting.words import losing, placement_text
 from offramp.runtime.run_result import RunResult
 
 __all__ = ["calibration_table", "plain_table", "plan_table", "runs_table"]
@@ -42,13 +42,13 @@ def plan_table(search: SearchResult) -> Group:
     """The chosen plan, the runners-up and the one-tier plans; below them why each lost."""
     table = plain_table(
         "Plans",
-        ["plan", "segments on", "accuracy", "mean ms", "p95 ms", "kB sent"],
+        ["plan", "segments on", "accuracy", "mean ms", "p95 ms", "kB"],
         text_columns=(0, 1),
-        caption="replayed: accuracy and shares on held-out rows, seconds from profiles and network",
+        caption="replayed: accuracy and shares on held-out rows, seconds and kB sent from profiles and network",
     )
     table.add_row(*_plan_cells("chosen", search.plan), style="bold")
     reasons = [Text.assemble(("chosen: ", "bold"), search.why)]
-    for candidate in (*search.alternatives, *search.endpoints):
+    for candidate in losing(search):
         table.add_row(*_plan_cells(candidate.name, candidate.plan))
         reasons.append(Text.assemble((f"{candidate.name}: ", "bold"), candidate.reason))
     return Group(table, *reasons)

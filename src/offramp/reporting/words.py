@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from offramp.planning.plan import Plan
-from offramp.planning.result import SearchResult
+from offramp.planning.result import Candidate, SearchResult
 from offramp.reporting.numbers import milliseconds, percent, points, times
 
-__all__ = ["binding_sentence", "loss_text", "placement_text", "plan_sentence", "tier_shares"]
+__all__ = ["binding_sentence", "losing", "loss_text", "placement_text", "plan_sentence", "sentence", "tier_shares"]
 
 
 def placement_text(placement: tuple[str, ...]) -> str:
@@ -54,6 +54,23 @@ def plan_sentence(search: SearchResult, exit_segments: tuple[int, ...]) -> str:
         latency_s, name = min(rivals)
         text += f"; {name}, the fastest one-tier plan, needs {times(latency_s / predicted.mean_latency_s)} the time"
     return text + "."
+
+
+def losing(search: SearchResult) -> tuple[Candidate, ...]:
+    """Runners-up, then the one-tier plans; a runner-up that is a one-tier plan comes once, under that name."""
+    ends = {end.plan.plan_id for end in search.endpoints}
+    return (*(c for c in search.alternatives if c.plan.plan_id not in ends), *search.endpoints)
+
+
+def sentence(text: str) -> str:
+    """Text with a capital at the start and a full stop at the end.
+
+    Examples
+    --------
+    >>> sentence("the mix is faster")
+    'The mix is faster.'
+    """
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def binding_sentence(search: SearchResult) -> str:

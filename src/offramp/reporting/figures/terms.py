@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from offramp.planning.plan import Plan
+from offramp.planning.plan import Plan, Term
 from offramp.reporting.figures.style import new_figure, tier_colour
 
-__all__ = ["terms_figure"]
+__all__ = ["grouped_terms", "terms_figure"]
+
+#: terms that are drawn as one; ``True`` keeps what stands behind the colon (the link) apart
+_GROUPS = {
+    "encode": ("coding", False),
+    "decode": ("coding", False),
+    "hop": ("messages", False),
+    "transfer": ("transfer", True),
+    "return": ("transfer", True),
+    "rtt": ("round trip", True),
+}
 
 
 def terms_figure(plans: Sequence[tuple[str, Plan]]) -> go.Figure:
     """One stacked bar of latency terms for every named plan; the first is on top.
 
     A term keeps one colour through all bars: compute has the colour of its tier, the rest shades of
-    its kind.
+    another scale.
     """
-    known = [(name, plan, {t.name: t.mean_s for t in plan.predicted.terms}) for name, plan in plans if plan.predicted]
-    figure = new_figure(150 + 42 * len(known))
+    known = [(name, plan.tiers, grouped_terms(plan.predicted.terms)) for name, plan in plans if plan.predicted]
+    tiers = known[0][1] if known else ()
+    figure = new_figure(170 + 42 * len(known))
     names = list(dict.fromkeys(term for _, _, terms in known for term in terms))
-    colours = _colours(names, known[0][1].tiers if known else ())
+    names.sort(key=lambda term: not term.startswith("compute"))
+    colours = _colours(names, tiers)
     for term in names:
-        values = [1e3 * terms.get(term, 0.0) for _, _, terms in known]
         figure.add_bar(
             y=[name for name, _, _ in known],
-            x=values,
+            x=[1e3 * terms.get(term, 0.0) for _, _, terms in known],
             orientation="h",
-            name=term.replace(":", " "),
+            name=term,
             marker={"color": colours[term], "line": {"color": "white", "width": 1}},
             hovertemplate=f"{term}: %{{x:.2f}} ms<extra>%{{y}}</extra>",
         )
-    figure.update_layout(barmode="stack", margin={"l": 150}, legend={"traceorder": "normal"})
+    figure.update_layout(barmode="stack", margin={"l": 150, "t": 70}, legend={"traceorder": "normal"})
     figure.update_xaxes(title="mean latency (ms)")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 
 
+def grouped_terms(terms: Sequence[Term]) -> dict[str, float]:
+    """Seconds by what people call it: small terms of one kind are added up.
+
+    Examples
+    --------
+    >>> grouped_terms([Term(name="encode", mean_s=0.25), Term(name="decode", mean_s=0.5)])
+    {'coding': 0.75}
+    >>> grouped_terms([Term(name="rtt:device-edge", mean_s=0.02)])
+    {'round trip device-edge': 0.02}
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    for term in terms:
+        kind, _, place = term.name.partition(":")
+        name, keep_place = _GROUPS.get(kind, (kind, True))
+        seconds[f"{name} {place}".strip() if keep_place else name] += term.mean_s
+    return dict(seconds)
+
+
 def _colours(terms: Sequence[str], tiers: Sequence[str]) -> dict[str, str]:
     """Colour per term: tier colours for compute, a grey-blue to pink scale for everything else."""
-    colours = {f"compute:{tier}": tier_colour(index) for index, tier in enumerate(tiers)}
+    colours = {f"compute {tier}": tier_colour(index) for index, tier in enumerate(tiers)}
     others = [term for term in terms if term not in colours]
     steps = [i / max(1, len(others) - 1) for i in range(len(others))]
-    shades = sample_colorscale(["#c7d2dd", "#7c93ab", "#c08497", "#f2c9b8"], steps) if others else []
+    shades = sample_colorscale(["#cbd5e1", "#64829e", "#b07a92", "#f0bfae"], steps) if others else []
     return colours | dict(zip(others, (str(s) for s in shades), strict=True))

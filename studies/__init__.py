@@ -1,0 +1,1 @@
+"""Published systems and our own claims, recomputed from committed records in seconds."""

@@ -1,0 +1,1 @@
+"""ResNet-8 with exits on CIFAR-10."""

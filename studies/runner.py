@@ -1,0 +1,82 @@
+"""Find a study, run it, and print its rows."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from offramp.errors import ConfigError
+from studies.row import StudyRow
+
+__all__ = ["FOLDER", "run_study", "study_names", "to_json", "to_table"]
+
+FOLDER = Path(__file__).parent
+
+
+def study_names(folder: Path = FOLDER) -> list[str]:
+    """Names of the studies: the folders with a ``study.py``."""
+    return sorted(path.parent.name for path in folder.glob("*/study.py"))
+
+
+def run_study(name: str, folder: Path = FOLDER) -> list[StudyRow]:
+    """The rows of a study, recomputed.
+
+    Raises
+    ------
+    ConfigError : no such study, or it has no function ``study``
+    OfframpError : whatever the study lacks, say its records
+    """
+    names = study_names(folder)
+    if name not in names:
+        near = get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names) or 'none'}"
+        raise ConfigError(f"no study is called {name!r}{hint}")
+    return list(_function(name, folder / name / "study.py")())
+
+
+def _function(name: str, file: Path) -> Callable[[], Iterable[StudyRow]]:
+    spec = importlib.util.spec_from_file_location(f"studies.{name}.study", file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{file}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    function = getattr(module, "study", None)
+    if not callable(function):
+        raise ConfigError(f"{file}: must define a function study() that gives rows")
+    return cast("Callable[[], Iterable[StudyRow]]", function)
+
+
+def to_json(name: str, rows: list[StudyRow]) -> str:
+    """One JSON object with the rows.
+
+    Examples
+    --------
+    >>> to_json("tiny", [StudyRow("a", None, 1.0, "s", "measured")])
+    '{"study": "tiny", "rows": [{"name": "a", "published": null, "ours": 1.0, "unit": "s", "how": "measured", "holds": null}]}'
+    """  # noqa: E501  # one line of JSON is what a script reads
+    return json.dumps({"study": name, "rows": [row.to_dict() for row in rows]})
+
+
+def to_table(name: str, rows: list[StudyRow]) -> Table:
+    """The rows for the terminal."""
+    table = Table(title=f"Study {name}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("row", overflow="fold")
+    for column in ("published", "ours"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("holds", no_wrap=True)
+    table.add_column("how", overflow="fold", ratio=1, style="dim")
+    for row in rows:
+        holds = {None: "", True: "yes", False: "NO"}[row.holds]
+        published = "–" if row.published is None else f"{row.published:g}"
+        table.add_row(row.name, published, f"{row.ours:.4g}", row.unit, holds, row.how)
+    return table
