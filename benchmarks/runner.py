@@ -1,0 +1,92 @@
+"""Find a benchmark, run it, print and store its rows."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import sys
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from benchmarks.machine import machine_kind, versions
+from benchmarks.row import BenchmarkRow
+from offramp.cascade.store import write_text_atomic
+from offramp.errors import ConfigError
+
+__all__ = ["FOLDER", "benchmark_names", "run_benchmark", "store", "to_dict", "to_table"]
+
+FOLDER = Path(__file__).parent
+
+
+def benchmark_names(folder: Path = FOLDER) -> list[str]:
+    """Names of the benchmarks: the modules that define ``run``."""
+    return sorted(file.stem for file in folder.glob("*.py") if _defines_run(file))
+
+
+def run_benchmark(name: str, quick: bool = False, folder: Path = FOLDER) -> list[BenchmarkRow]:
+    """The rows of a benchmark, measured now.
+
+    Parameters
+    ----------
+    quick : few repeats, to see that it works
+
+    Raises
+    ------
+    ConfigError : no such benchmark, or a row lacks a key
+    OfframpError : whatever the benchmark lacks
+    """
+    names = benchmark_names(folder)
+    if name not in names:
+        near = get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join([*names, 'all'])}"
+        raise ConfigError(f"no benchmark is called {name!r}{hint}")
+    spec = importlib.util.spec_from_file_location(f"benchmarks.{name}", folder / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{folder / name}.py: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and child processes look their module up
+    spec.loader.exec_module(module)
+    return [BenchmarkRow.of(row) for row in module.run(quick=quick)]
+
+
+def _defines_run(file: Path) -> bool:
+    tree = ast.parse(file.read_text(), str(file))
+    return any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body)
+
+
+def to_dict(name: str, rows: list[BenchmarkRow]) -> dict[str, object]:
+    """The rows as a JSON object has them."""
+    return {"benchmark": name, "rows": [row.to_dict() for row in rows]}
+
+
+def store(name: str, rows: list[BenchmarkRow], folder: Path = FOLDER) -> Path:
+    """Write ``results/NAME.json`` with machine kind, versions and date, atomically; returns the file."""
+    body = {
+        **to_dict(name, rows),
+        "machine": machine_kind(),
+        "versions": versions(),
+        "measured_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    file = folder / "results" / f"{name}.json"
+    write_text_atomic(file, json.dumps(body, indent=2) + "\n")
+    return file
+
+
+def to_table(name: str, rows: list[BenchmarkRow]) -> Table:
+    """The rows for the terminal."""
+    table = Table(title=f"Benchmark {name}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("row", overflow="fold")
+    for column in ("baseline", "ours"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("ratio", justify="right", no_wrap=True, style="bold")
+    table.add_column("how", overflow="fold", ratio=1, style="dim")
+    for row in rows:
+        how = f"{row.how}; {row.notes}" if row.notes else row.how
+        table.add_row(row.name, f"{row.baseline:.4g}", f"{row.ours:.4g}", row.unit, f"{row.ratio:.3f}", how)
+    return table
