@@ -84,7 +84,7 @@ def why(
     others = [_alone(tier, terms, other) for tier, other in alone.items() if [tier] != used]
     subject = f"everything on {used[0]}" if len(used) == 1 else f"the mix of {_listed(used)}"
     against = f" against {_listed(others)}" if others else ""
-    shares = [f"{share:.0%} on {tier}" for tier, share in share_by_tier.items() if share > 0]
+    shares = [f"{_percent(share)} on {tier}" for tier, share in share_by_tier.items() if share > 0]
     mean = milliseconds(sum(terms.values()))
     return f"{subject} needs {mean} on average{against} (tune rows); samples are answered {_listed(shares)}"
 
@@ -123,6 +123,10 @@ def infeasible(cost_s: Floats, settings: GateSettings, objective: Objective) -> 
         return f"{what}: the deadline binds, whatever the accuracy; {for_loss}"
     least = math.ceil(loss[in_time].min() * 1e5) / 1e5
     return f"{what} and within the accuracy loss: {for_loss}, and within this deadline the least loss is {least:g}"
+
+
+def _percent(share: float) -> str:
+    return "<1%" if share < 0.005 else f"{share:.0%}"
 
 
 def _rounded_up(seconds: float) -> str:

@@ -1,0 +1,62 @@
+"""A plan's gates as a policy: thresholds that never move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from offramp.errors import ConfigError
+from offramp.policies.base import Action, Feedback, Policy, View
+
+__all__ = ["FixedGates"]
+
+
+class FixedGates(Policy):
+    """Stop when the confidence reaches the exit's threshold; ``None`` never stops.
+
+    Examples
+    --------
+    >>> policy = FixedGates([0.9, None])
+    >>> policy.decide(View(sample=0, exit=0, confidence=0.95))
+    <Action.STOP: 'stop'>
+    >>> policy.decide(View(sample=0, exit=1, confidence=0.99))
+    <Action.GO_ON: 'go_on'>
+    """
+
+    name = "fixed"
+
+    def __init__(self, thresholds: Sequence[float | None]) -> None:
+        for threshold in thresholds:
+            if threshold is not None and not 0.0 <= threshold <= 1.0:
+                raise ConfigError(f"a threshold must lie in [0, 1], not {threshold}")
+        self.thresholds = tuple(thresholds)
+        # compared in float32, as the runtime compares them
+        self._float32 = tuple(np.float32(np.inf if t is None else t) for t in self.thresholds)
+
+    @classmethod
+    def start(cls, thresholds: Sequence[float | None], seed: int = 0) -> FixedGates:
+        return cls(thresholds)
+
+    def decide(self, view: View) -> Action:
+        return Action.STOP if np.float32(view.confidence) >= self._float32[view.exit] else Action.GO_ON
+
+    def learn(self, feedback: Feedback) -> None:
+        """There is nothing to learn."""
+
+    def to_json(self) -> str:
+        return json.dumps({"name": self.name, "thresholds": self.thresholds})
+
+    @classmethod
+    def from_json(cls, text: str) -> FixedGates:
+        try:
+            body = json.loads(text)
+            if body["name"] != cls.name:
+                raise ValueError(f"it is one of policy {body['name']!r}")
+            return cls([None if t is None else float(t) for t in body["thresholds"]])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"not a state of policy {cls.name!r}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"FixedGates({list(self.thresholds)!r})"
