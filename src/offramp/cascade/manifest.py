@@ -17,11 +17,13 @@ __all__ = [
     "Provenance",
     "SegmentSpec",
     "TensorSpec",
+    "VariantSpec",
 ]
 
 SCHEMA_VERSION = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
 
 
 class _Value(BaseModel):
@@ -50,14 +52,23 @@ class ExitSpec(_Value):
     module: str
 
 
+class VariantSpec(_Value):
+    """The same segment in another precision: its own file, the same inputs and outputs."""
+
+    precision: Literal["int8"]
+    file: FileName
+    sha256: Sha256
+    file_bytes: Annotated[int, Field(ge=0)]
+
+
 class SegmentSpec(_Value):
     """One ONNX file of the cascade.
 
     ``hand_over`` says what it passes on: ``features`` (its ``outputs``) or ``input`` (the next
-    segment starts again from the sample).
+    segment starts again from the sample). ``variants`` are the same segment in other precisions.
     """
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    file: FileName
     sha256: Sha256
     file_bytes: Annotated[int, Field(ge=0)]
     inputs: tuple[TensorSpec, ...]
@@ -65,6 +76,11 @@ class SegmentSpec(_Value):
     hand_over: Literal["features", "input"] = "features"
     exit: ExitSpec | None
     flops: Annotated[int, Field(ge=0)] | None = None
+    variants: tuple[VariantSpec, ...] = ()
+
+    def variant(self, precision: str) -> VariantSpec | None:
+        """The variant of that precision, if there is one."""
+        return next((v for v in self.variants if v.precision == precision), None)
 
 
 class Calibration(_Value):
@@ -100,8 +116,9 @@ class Provenance(_Value):
 class Manifest(_Value):
     """All that ``cascade.json`` holds.
 
-    ``sha256`` covers the whole file; `fingerprint` covers the segments alone, so that calibrating a
-    cascade does not orphan its records, profiles and plans.
+    ``sha256`` covers the whole file; `fingerprint` covers the segments alone, without their variants,
+    so that calibrating a cascade or adding an int8 variant does not orphan its records, profiles and
+    plans.
     """
 
     schema_version: Literal[1] = 1
@@ -123,7 +140,7 @@ class Manifest(_Value):
             raise ValueError(f"a classifier needs at least 2 labels, not {len(self.labels)}")
         if len(self.calibration.temperatures) != len(self.exit_segments):
             raise ValueError(f"{len(self.calibration.temperatures)} temperatures for {len(self.exit_segments)} exits")
-        files = [segment.file for segment in self.segments]
+        files = [part.file for segment in self.segments for part in (segment, *segment.variants)]
         if len(set(files)) != len(files):
             raise ValueError("two segments share a file")
         expected = self.inputs
@@ -150,7 +167,7 @@ class Manifest(_Value):
     def fingerprint(self) -> str:
         """sha256 over the segments and labels: what records, profiles and plans refer to."""
         body = {
-            "segments": [s.model_dump(mode="json") for s in self.segments],
+            "segments": [s.model_dump(mode="json", exclude={"variants"}) for s in self.segments],
             "labels": list(self.labels),
         }
         return hashlib.sha256(_canonical(body)).hexdigest()

@@ -10,14 +10,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
-from offramp.cascade.manifest import SCHEMA_VERSION, Calibration, Manifest
+from offramp.cascade.manifest import SCHEMA_VERSION, Calibration, Manifest, SegmentSpec, VariantSpec
+from offramp.cascade.precision import precision_at, segments_of
 from offramp.cascade.segment import Segment
 from offramp.errors import CascadeError
 
-__all__ = ["Cascade", "open_cascade", "save_cascade", "sha256_of_file", "write_text_atomic"]
+__all__ = ["Cascade", "open_cascade", "save_cascade", "sha256_of_file", "write_bytes_atomic", "write_text_atomic"]
 
 MANIFEST_FILE = "cascade.json"
 
@@ -41,18 +43,71 @@ class Cascade:
         """The name it is served under."""
         return self.manifest.name
 
-    def segment(self, index: int, threads: int = 1) -> Segment:
-        """Load segment ``index`` into an ONNX Runtime session."""
-        return Segment(self.path / self.manifest.segments[index].file, self.manifest.segments[index], threads)
+    def segment(self, index: int, threads: int = 1, precision: str = "fp32") -> Segment:
+        """Load segment ``index`` into an ONNX Runtime session.
 
-    def load_segments(self, threads: int = 1) -> tuple[Segment, ...]:
-        """Load every segment."""
-        return tuple(self.segment(i, threads) for i in range(len(self.manifest.segments)))
+        Parameters
+        ----------
+        index : of the segment, from 0
+        threads : ONNX Runtime threads
+        precision : ``fp32``, ``int8``, or a plan's precision such as ``int8:2``
+
+        Raises
+        ------
+        CascadeError : there is no variant of that precision, or the file cannot be loaded
+        """
+        return Segment(self.path / self._file(index, precision), self.manifest.segments[index], threads)
+
+    def load_segments(self, threads: int = 1, precision: str = "fp32") -> tuple[Segment, ...]:
+        """Load every segment; ``precision`` is a plan's, such as ``int8:2``."""
+        kinds = segments_of(precision, len(self.manifest.segments))
+        return tuple(self.segment(i, threads, kind) for i, kind in enumerate(kinds))
+
+    def _file(self, index: int, precision: str) -> str:
+        spec = self.manifest.segments[index]
+        kind = precision_at(precision, index)
+        if kind == "fp32":
+            return spec.file
+        if (variant := spec.variant(kind)) is None:
+            raise CascadeError(
+                f"{self.path}: segment {index} has no {kind} variant; "
+                "'offramp quantise CASCADE --segments N,N' makes one"
+            )
+        return variant.file
 
     def with_calibration(self, calibration: Calibration) -> Cascade:
         """Store new temperatures in ``cascade.json`` (atomically) and return the cascade with them."""
-        manifest = self.manifest.model_copy(update={"calibration": calibration})
-        manifest = Manifest.model_validate(manifest.model_dump())
+        return self._with(calibration=calibration)
+
+    def with_variants(self, files: Mapping[int, bytes], precision: Literal["int8"] = "int8") -> Cascade:
+        """Store segments in another precision beside the fp32 ones and return the cascade with them.
+
+        Parameters
+        ----------
+        files : content of the variant's file, by segment index; a variant that was there is replaced
+        precision : of the variants
+
+        Raises
+        ------
+        OSError : no space or no permission; ``cascade.json`` and the files it names are as before
+        """
+        segments = list(self.manifest.segments)
+        outdated = []
+        for index, content in files.items():
+            spec, digest = segments[index], hashlib.sha256(content).hexdigest()
+            file = f"{Path(spec.file).stem}.{precision}-{digest[:8]}.onnx"
+            write_bytes_atomic(self.path / file, content)
+            new = VariantSpec(precision=precision, file=file, sha256=digest, file_bytes=len(content))
+            outdated += [v.file for v in spec.variants if v.precision == precision and v.file != file]
+            others = tuple(v for v in spec.variants if v.precision != precision)
+            segments[index] = spec.model_copy(update={"variants": (*others, new)})
+        cascade = self._with(segments=tuple(segments))
+        for file in outdated:
+            (self.path / file).unlink(missing_ok=True)
+        return cascade
+
+    def _with(self, **changes: object) -> Cascade:
+        manifest = Manifest.model_validate(self.manifest.model_copy(update=changes).model_dump())
         write_text_atomic(self.path / MANIFEST_FILE, manifest.to_json())
         return Cascade(self.path, manifest)
 
@@ -64,12 +119,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old or the new one, never half of it."""
+    write_bytes_atomic(path, text.encode())
+
+
+def write_bytes_atomic(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -94,21 +154,27 @@ def open_cascade(path: str | Path, verify: bool = True) -> Cascade:
     folder = Path(path)
     manifest = _read_manifest(folder)
     for index, segment in enumerate(manifest.segments):
-        file = folder / segment.file
-        if not file.is_file():
-            raise CascadeError(f"{file}: segment {index} is missing; build or copy the cascade again")
-        size = file.stat().st_size
-        if size != segment.file_bytes:
-            raise CascadeError(
-                f"{file}: segment {index} has {size} bytes, but {MANIFEST_FILE} says {segment.file_bytes}: "
-                "truncated or replaced; build or copy the cascade again"
-            )
-        if verify and sha256_of_file(file) != segment.sha256:
-            raise CascadeError(
-                f"{file}: segment {index} does not match its sha256 in {MANIFEST_FILE}: "
-                "tampered with or damaged; build or copy the cascade again"
-            )
+        _check_file(folder, f"segment {index}", segment, verify)
+        for variant in segment.variants:
+            _check_file(folder, f"the {variant.precision} variant of segment {index}", variant, verify)
     return Cascade(folder, manifest)
+
+
+def _check_file(folder: Path, what: str, spec: SegmentSpec | VariantSpec, verify: bool) -> None:
+    file = folder / spec.file
+    if not file.is_file():
+        raise CascadeError(f"{file}: {what} is missing; build or copy the cascade again")
+    size = file.stat().st_size
+    if size != spec.file_bytes:
+        raise CascadeError(
+            f"{file}: {what} has {size} bytes, but {MANIFEST_FILE} says {spec.file_bytes}: "
+            "truncated or replaced; build or copy the cascade again"
+        )
+    if verify and sha256_of_file(file) != spec.sha256:
+        raise CascadeError(
+            f"{file}: {what} does not match its sha256 in {MANIFEST_FILE}: "
+            "tampered with or damaged; build or copy the cascade again"
+        )
 
 
 def _read_manifest(folder: Path) -> Manifest:
