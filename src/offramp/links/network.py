@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from offramp.errors import ConfigError
+from offramp.links.address import Address
 
 __all__ = ["Link", "Network", "Tier", "load_network", "parse_network"]
 
@@ -208,5 +209,7 @@ def _build(kind: type[Any], row: dict[str, Any], where: str) -> Any:
 
 
 def _is_address(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit() and 0 < int(port) < 65536
+    try:
+        return Address.parse(text).port > 0
+    except ConfigError:
+        return False
