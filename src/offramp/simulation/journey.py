@@ -1,0 +1,92 @@
+"""The way of one sample through tiers and links, as a list of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from offramp.errors import RecordMismatch
+from offramp.links.network import Network
+from offramp.planning.costs import by_tier, exit_segments_of, segments_of
+from offramp.planning.plan import Plan
+from offramp.profiles.profile import Profile
+
+__all__ = ["Compute", "Stage", "Transfer", "Wait", "journeys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Seconds of work on a tier (its index), in that tier's queue."""
+
+    tier: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Bytes over a link (its index), up or down, in the queue of that direction."""
+
+    link: int
+    up: bool
+    message_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Delay in which nothing is occupied."""
+
+    seconds: float
+
+
+Stage = Compute | Transfer | Wait
+
+
+def journeys(
+    plan: Plan, profiles: Mapping[str, Profile] | Sequence[Profile], network: Network
+) -> list[tuple[Stage, ...]]:
+    """The stages of a sample that leaves by each exit, there and back.
+
+    They add up to the plan's row of `offramp.planning.costs.cost_table`.
+
+    Raises
+    ------
+    RecordMismatch : plan, profiles and network do not belong together
+    """
+    chosen = by_tier(profiles, network)
+    chosen[0].require(plan.cascade_fingerprint)
+    if plan.tiers != network.tier_names or len(plan.placement) != segments_of(chosen[0]):
+        raise RecordMismatch(
+            f"the plan places {len(plan.placement)} segments on {', '.join(plan.tiers)}, but there are "
+            f"{segments_of(chosen[0])} segments and the tiers {', '.join(network.tier_names)}"
+        )
+    placement = [plan.tiers.index(tier) for tier in plan.placement]
+    exit_segments = exit_segments_of(chosen[0], len(plan.temperatures))
+    return [_journey(placement, last, plan.codec, chosen, network) for last in exit_segments]
+
+
+def _journey(
+    placement: list[int], last: int, codec: str, profiles: list[Profile], network: Network
+) -> tuple[Stage, ...]:
+    seconds = [{c.segment: c.median_s for c in p.segments if c.precision == "fp32" and c.batch == 1} for p in profiles]
+    stages: list[Stage] = []
+    here, work_s = 0, 0.0
+    for segment in range(last + 1):
+        tier = placement[segment]
+        if tier > here:
+            stages.append(Compute(here, work_s + profiles[here].payload(segment, codec).encode_s))
+            payload_bytes = profiles[0].payload(segment, codec).payload_bytes
+            for link in range(here, tier):
+                stages += _upwards(link, payload_bytes, profiles[link], network)
+            here, work_s = tier, profiles[tier].payload(segment, codec).decode_s
+        work_s += seconds[tier][segment]
+    stages.append(Compute(here, work_s))
+    for link in reversed(range(here)):
+        answer = Transfer(link, up=False, message_bytes=profiles[link].transport.answer_bytes)
+        stages += [answer, Wait(network.links[link].rtt_s / 2)]
+    return tuple(stages)
+
+
+def _upwards(link: int, payload_bytes: float, profile: Profile, network: Network) -> tuple[Stage, ...]:
+    message_bytes = payload_bytes + profile.transport.request_overhead_bytes
+    delay_s = network.links[link].rtt_s / 2 + profile.transport.hop_s
+    return Transfer(link, up=True, message_bytes=message_bytes), Wait(delay_s)
