@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 from rich.console import Console, RenderableType
@@ -11,7 +13,7 @@ from rich.console import Console, RenderableType
 from offramp.reporting.calibration import calibration_of
 from offramp.reporting.data import ReportData
 from offramp.reporting.live import LiveTable
-from offramp.reporting.terminal import calibration_table, plan_table, runs_table
+from offramp.reporting.terminal import calibration_table, explain_table, plan_table, runs_table
 from offramp.reporting.words import losing
 from offramp.runtime.answer import Answer
 
@@ -30,7 +32,16 @@ def test_plan_table(sample: ReportData) -> None:
     text = " ".join(shown(plan_table(sample.search)).split())
     for candidate in losing(sample.search):
         assert f"{candidate.name}: {candidate.reason}" in text
-    assert sample.search.why.split(";")[0] in text
+
+
+def test_explain_table_adds_up(sample: ReportData) -> None:
+    assert sample.search
+    text = shown(explain_table(sample.search))
+    assert "compute device" in text
+    assert "Front" in text
+    last = text.split(" all ")[1].split()
+    assert sample.search.plan.predicted
+    assert float(last[0]) == round(1e3 * sample.search.plan.predicted.mean_latency_s, 1)
 
 
 def test_runs_table(sample: ReportData) -> None:
@@ -66,3 +77,11 @@ def _unlabelled() -> LiveTable:
     live = LiveTable("plan", ["final"], ["device"])
     live.add(Answer(1, np.zeros(2, np.float32), 0.9, 0, "device", 0.010))
     return live
+
+
+def test_the_terminal_needs_no_plotting_library() -> None:
+    code = (
+        "import sys, offramp.reporting.live, offramp.reporting.report; "
+        "sys.exit('plotly' in sys.modules or 'pyarrow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

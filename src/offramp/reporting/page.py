@@ -117,11 +117,10 @@ def facts(rows: Sequence[tuple[str, str]]) -> str:
 
 def figure_html(figure: go.Figure, name: str) -> str:
     """A figure as a ``<div>`` called ``name``; the page carries plotly.js once."""
-    return str(
-        figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=name,
-            config={"displayModeBar": False, "displaylogo": False, "responsive": True},
-        )
+    inner = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"displayModeBar": False, "displaylogo": False, "responsive": True},
     )
+    return f'<div class="figure">{inner}</div>'

@@ -30,6 +30,9 @@ th { font-weight: 600; color: var(--muted); font-size: 13px; vertical-align: bot
 th, td { text-align: right; padding: 6px 0 6px 16px; }
 td { border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th.text, td.text { text-align: left; white-space: normal; overflow-wrap: break-word; }
+td.text:last-child { min-width: 20em; }
+.figure { overflow-x: auto; }
+.figure > div { min-width: 760px; }
 td.text:not(:last-child) { white-space: nowrap; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 table.facts td:first-child { width: 9em; color: var(--muted); }
@@ -41,6 +44,14 @@ footer { margin-top: 50px; padding-top: 12px; border-top: 1px solid var(--line);
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; background: white; font-size: 11pt; }
   section { break-inside: avoid; margin-top: 22px; }
+  .figure > div { min-width: 0; }
+  .scroll, .figure { overflow: visible; }
+  table { font-size: 8pt; }
+  th, td { padding-left: 6px; }
+  th { font-size: 7pt; }
+  .cards { grid-template-columns: repeat(5, 1fr); gap: 8px; }
+  .card { padding: 8px 10px; }
+  .value { font-size: 16pt; }
   .card, tr.mark td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -13,10 +13,14 @@ from offramp.planning.plan import Plan
 from offramp.planning.result import SearchResult
 from offramp.reporting.calibration import ExitCalibration
 from offramp.reporting.numbers import beside, kilobytes, milliseconds, percent
+from offramp.reporting.terms import grouped_terms
 from offramp.reporting.words import losing, placement_text
 from offramp.runtime.run_result import RunResult
 
-__all__ = ["calibration_table", "plain_table", "plan_table", "runs_table"]
+__all__ = ["calibration_table", "explain_table", "plain_table", "plan_table", "runs_table"]
+
+
+_FRONT_LINES = 15
 
 
 def plain_table(title: str, head: Sequence[str], text_columns: Sequence[int] = (0,), caption: str = "") -> Table:
@@ -39,7 +43,10 @@ def plain_table(title: str, head: Sequence[str], text_columns: Sequence[int] = (
 
 
 def plan_table(search: SearchResult) -> Group:
-    """The chosen plan, the runners-up and the one-tier plans; below them why each lost."""
+    """The chosen plan, the runners-up and the one-tier plans; below them why each lost.
+
+    Why the chosen one won is ``search.why``.
+    """
     table = plain_table(
         "Plans",
         ["plan", "segments on", "accuracy", "mean ms", "p95 ms", "kB"],
@@ -47,7 +54,7 @@ def plan_table(search: SearchResult) -> Group:
         caption="replayed: accuracy and shares on held-out rows, seconds and kB sent from profiles and network",
     )
     table.add_row(*_plan_cells("chosen", search.plan), style="bold")
-    reasons = [Text.assemble(("chosen: ", "bold"), search.why)]
+    reasons = []
     for candidate in losing(search):
         table.add_row(*_plan_cells(candidate.name, candidate.plan))
         reasons.append(Text.assemble((f"{candidate.name}: ", "bold"), candidate.reason))
@@ -64,6 +71,53 @@ def _plan_cells(name: str, plan: Plan) -> list[str]:
         milliseconds(predicted.p95_latency_s if predicted else None, unit=False),
         kilobytes(predicted.bytes_per_sample if predicted else None, unit=False),
     ]
+
+
+def explain_table(search: SearchResult) -> Group:
+    """Where the mean latency goes, and the front between latency and accuracy."""
+    return Group(_terms_table(search), _front_table(search))
+
+
+def _terms_table(search: SearchResult) -> Table:
+    """One line per term, one column for the plan and each one-tier plan."""
+    named = [("chosen", search.plan), *((end.name, end.plan) for end in search.endpoints)]
+    columns = {name: grouped_terms(plan.predicted.terms) if plan.predicted else {} for name, plan in named}
+    table = plain_table(
+        "Where the time goes (mean ms)",
+        ["", *columns],
+        caption="replayed: shares on held-out rows, seconds from profiles and network",
+    )
+    for term in dict.fromkeys(term for terms in columns.values() for term in terms):
+        table.add_row(term, *(_term_cell(terms.get(term, 0.0)) for terms in columns.values()))
+    table.add_section()
+    totals = (milliseconds(sum(terms.values()), unit=False) for terms in columns.values())
+    table.add_row("all", *totals, style="bold")
+    return table
+
+
+def _front_table(search: SearchResult) -> Table:
+    """The front from fast to accurate, thinned evenly to what a screen holds."""
+    table = plain_table(
+        "Front",
+        ["mean ms", "accuracy", "segments on", "thresholds", "codec"],
+        text_columns=(2, 3, 4),
+        caption="replayed on the tune rows",
+    )
+    front = sorted(search.front, key=lambda point: point.mean_latency_s)
+    step = max(1, -(-len(front) // _FRONT_LINES))
+    for point in [*front[:-1:step], *front[-1:]]:
+        table.add_row(
+            milliseconds(point.mean_latency_s, unit=False),
+            percent(point.accuracy),
+            placement_text(point.placement),
+            " ".join("off" if t is None else f"{t:.3f}" for t in point.thresholds),
+            point.codec,
+        )
+    return table
+
+
+def _term_cell(seconds: float) -> str:
+    return milliseconds(seconds, unit=False) if seconds else "·"
 
 
 def runs_table(runs: Sequence[RunResult]) -> Table:

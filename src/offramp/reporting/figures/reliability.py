@@ -39,7 +39,7 @@ def reliability_figure(exits: list[ExitCalibration]) -> go.Figure:
     columns = min(_COLUMNS, len(exits))
     lines = -(-len(exits) // columns)
     titles = [
-        f"<b>{e.name}</b>   ECE {100 * e.ece_before:.1f} % → {100 * e.ece_after:.1f} %,  T = {e.temperature:.2f}"
+        f"<b>{e.name}</b>, T = {e.temperature:.2f}<br>ECE {100 * e.ece_before:.1f} % → {100 * e.ece_after:.1f} %"
         for e in exits
     ]
     figure = make_subplots(
@@ -50,7 +50,7 @@ def reliability_figure(exits: list[ExitCalibration]) -> go.Figure:
         vertical_spacing=0.3 / lines,
         shared_yaxes=True,
     )
-    styled(figure, 90 + 320 * lines)
+    styled(figure, 110 + 320 * lines)
     for index, calibration in enumerate(exits):
         where = {"row": index // columns + 1, "col": index % columns + 1}
         _add_exit(figure, calibration, where, legend=index == 0)
@@ -58,7 +58,7 @@ def reliability_figure(exits: list[ExitCalibration]) -> go.Figure:
     figure.update_xaxes(range=[0, 1.02], title="confidence", tickformat=".1f", dtick=0.2)
     figure.update_yaxes(range=[0, 1.05], tickformat=".1f", dtick=0.2)
     figure.update_yaxes(title="accuracy", col=1)
-    figure.update_layout(legend={"y": 1 + 0.11 / lines}, margin={"t": 80})
+    figure.update_layout(legend={"y": 1 + 0.17 / lines}, margin={"t": 96})
     return figure
 
 

@@ -30,7 +30,7 @@ def shares_figure(bars: Sequence[ShareBar], exit_names: Sequence[str]) -> go.Fig
     colours = exit_colours(len(exit_names))
     for index, name in enumerate(exit_names):
         values = [100 * bar.exit_share[index] for bar in bars]
-        _add_part(figure, names, values, f"exit {name}", colours[index], column=1)
+        _add_part(figure, names, values, name, colours[index], column=1)
     for index, tier in enumerate(dict.fromkeys(t for bar in bars for t in bar.tier_share)):
         values = [100 * bar.tier_share.get(tier, 0.0) for bar in bars]
         _add_part(figure, names, values, tier, tier_colour(index), column=2)

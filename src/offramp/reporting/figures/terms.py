@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from offramp.planning.plan import Plan, Term
+from offramp.planning.plan import Plan
 from offramp.reporting.figures.style import new_figure, tier_colour
+from offramp.reporting.terms import grouped_terms
 
-__all__ = ["grouped_terms", "terms_figure"]
-
-#: terms that are drawn as one; ``True`` keeps what stands behind the colon (the link) apart
-_GROUPS = {
-    "encode": ("coding", False),
-    "decode": ("coding", False),
-    "hop": ("messages", False),
-    "transfer": ("transfer", True),
-    "return": ("transfer", True),
-    "rtt": ("round trip", True),
-}
+__all__ = ["terms_figure"]
 
 
 def terms_figure(plans: Sequence[tuple[str, Plan]]) -> go.Figure:
@@ -49,24 +39,6 @@ def terms_figure(plans: Sequence[tuple[str, Plan]]) -> go.Figure:
     figure.update_xaxes(title="mean latency (ms)")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
-
-
-def grouped_terms(terms: Sequence[Term]) -> dict[str, float]:
-    """Seconds by what people call it: small terms of one kind are added up.
-
-    Examples
-    --------
-    >>> grouped_terms([Term(name="encode", mean_s=0.25), Term(name="decode", mean_s=0.5)])
-    {'coding': 0.75}
-    >>> grouped_terms([Term(name="rtt:device-edge", mean_s=0.02)])
-    {'round trip device-edge': 0.02}
-    """
-    seconds: dict[str, float] = defaultdict(float)
-    for term in terms:
-        kind, _, place = term.name.partition(":")
-        name, keep_place = _GROUPS.get(kind, (kind, True))
-        seconds[f"{name} {place}".strip() if keep_place else name] += term.mean_s
-    return dict(seconds)
 
 
 def _colours(terms: Sequence[str], tiers: Sequence[str]) -> dict[str, str]:
