@@ -79,8 +79,10 @@ def gate_from_json(text: str) -> Gate:
     try:
         body = json.loads(text)
         kind = body.pop("kind")
-    except (ValueError, KeyError, AttributeError) as error:
+        if kind == ThresholdGate.kind:
+            return ThresholdGate(**body)
+    except ConfigError:
+        raise
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(f"not a gate: {text[:60]!r}") from error
-    if kind != ThresholdGate.kind:
-        raise ConfigError(f"unknown gate kind {kind!r}; known is {ThresholdGate.kind!r}")
-    return ThresholdGate(**body)
+    raise ConfigError(f"unknown gate kind {kind!r}; known is {ThresholdGate.kind!r}")

@@ -101,8 +101,9 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
         return float(mean.mean() - target), float(((p * z * z).sum(-1) - mean**2).mean())
 
     low, high, s = _LOWEST, _HIGHEST, 1.0
-    if slope(high)[0] < 0 or slope(low)[0] > 0:
-        s = high if slope(high)[0] < 0 else low
+    # with every answer right the slope at the bound is below zero, or rounds to it
+    if slope(high)[0] <= 0 or slope(low)[0] > 0:
+        s = high if slope(high)[0] <= 0 else low
         warnings.warn(f"the likelihood has no maximum; temperature set to {1 / s:g}", stacklevel=2)
         return 1.0 / s
     for _ in range(100):
