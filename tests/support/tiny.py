@@ -31,7 +31,7 @@ def _segment(rng: np.random.Generator, source: str, width_in: int, target: str) 
         "w": rng.normal(0, 1, (width_in, HIDDEN)).astype(np.float32),
         "head_w": rng.normal(0, 1, (HIDDEN, CLASSES)).astype(np.float32),
         "head_b": np.zeros(CLASSES, np.float32),
-        "temperature": np.float32(1.0).reshape(()),
+        "temperature": np.array(1.0, np.float32),
         "last_axis": np.array([-1], np.int64),
     }
     nodes = [

@@ -174,16 +174,27 @@ def load_records(path: str | Path) -> Records:
     raw = (table.schema.metadata or {}).get(b"offramp")
     if raw is None:
         raise RecordMismatch(f"{file}: a Parquet file, but not one of offramp's records")
-    meta = json.loads(raw)
-    version = meta.pop("schema_version")
-    if version > SCHEMA_VERSION:
-        raise RecordMismatch(f"{file}: schema version {version} is newer than {SCHEMA_VERSION}; upgrade offramp")
+    try:
+        meta = json.loads(raw)
+        version = meta.pop("schema_version")
+        if version > SCHEMA_VERSION:
+            raise RecordMismatch(f"{file}: schema version {version} is newer than {SCHEMA_VERSION}; upgrade offramp")
+        return _from_table(table, meta)
+    except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+        if isinstance(error, RecordMismatch):
+            raise
+        raise RecordMismatch(f"{file}: damaged records ({error}); run 'offramp record' again") from error
+
+
+def _from_table(table: Any, meta: dict[str, Any]) -> Records:
     names = tuple(meta.pop("exit_names"))
-    logits = [
-        table[f"logits_{i}"].combine_chunks().flatten().to_numpy().reshape(len(table), -1) for i in range(len(names))
-    ]
+    logits = []
+    for index in range(len(names)):
+        column = table[f"logits_{index}"]
+        flat = column.combine_chunks().flatten().to_numpy()
+        logits.append(flat.reshape(len(table), column.type.list_size).astype(np.float32))
     return Records(
-        logits=np.stack(logits).astype(np.float32),
+        logits=np.stack(logits),
         labels=table["label"].to_numpy(),
         split=np.array(table["split"].to_pylist(), dtype="<U9"),
         row=table["row"].to_numpy(),
