@@ -208,6 +208,17 @@ def test_runners_up_send_samples_another_way() -> None:
     assert len({found.plan.placement[:reached], *ways}) == len(ways) + 1
 
 
+def test_only_the_placements_given_are_used() -> None:
+    case = make_instance(22, 3, 3, 3, 80)
+    given = [["device", "edge", "edge"], ["edge", "edge", "cloud"]]
+    found = find(case, Objective(), placements=given)
+    plans = [found.plan, *(candidate.plan for candidate in found.alternatives)]
+    assert {plan.placement for plan in plans} == {tuple(placement) for placement in given}
+    assert {point.placement for point in found.front} <= {tuple(placement) for placement in given}
+    assert found.plan.evidence is not None
+    assert found.plan.evidence.placements == 2
+
+
 def test_search_result_survives_its_file(tmp_path: Path) -> None:
     found = find(make_instance(2, 3, 2, 2, 60), Objective())
     found.save(tmp_path / "plan.search.json")

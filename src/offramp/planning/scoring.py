@@ -121,8 +121,8 @@ def score(cost_s: Floats, settings: GateSettings, candidates: Index, objective: 
     return result
 
 
-def front(choices: Choices, settings: GateSettings, objective: Objective) -> tuple[Floats, Index, Index]:
-    """Pareto front of mean latency and accuracy over all choices and settings that meet the deadline.
+def front(choices: Choices, settings: GateSettings, objective: Objective, reach: Index) -> tuple[Floats, Index, Index]:
+    """Pareto front of mean latency and accuracy over the choices in reach and all settings in time.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def front(choices: Choices, settings: GateSettings, objective: Objective) -> tup
     least = np.full(len(useful), np.inf)
     chosen = np.full(len(useful), NONE, np.intp)
     cost = choices.cost_s
-    for row in undominated_rows(cost):
+    for row in reach[undominated_rows(cost[reach])]:
         latency = share @ cost[row]
         if objective.deadline_s is not None:
             latency[~fast_enough(cost[row][None], share, objective)[0]] = np.inf

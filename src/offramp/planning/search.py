@@ -73,16 +73,12 @@ def search(
     cost = choices.cost_s
     accurate = settings.accurate(goal.accuracy_loss)
     scores = score(cost, settings, accurate, goal)
+    reach = _in_reach(choices, placements)
     ranked = scores.ranked(choices)
-    if placements is not None:
-        wanted = {choices.tables[0].row_of(placement) for placement in placements}
-        ranked = ranked[[int(choices.placement[row]) in wanted for row in ranked]]
-        in_reach = [row for row in range(len(choices)) if int(choices.placement[row]) in wanted]
-    else:
-        in_reach = list(range(len(choices)))
+    ranked = ranked[np.isin(ranked, reach)]
     if not len(ranked):
-        raise PlanInfeasible(infeasible(cost[in_reach], settings, goal))
-    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, len(in_reach))
+        raise PlanInfeasible(infeasible(cost[reach], settings, goal))
+    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach)
     best = int(ranked[0])
     others = _other_ways(ranked, choices, scores, settings)
     ends = _one_tier(choices, scores, settings, accurate)
@@ -90,8 +86,8 @@ def search(
         plan=writer.plan(best, int(scores.setting[best])),
         alternatives=tuple(writer.lost(int(row), scores, best) for row in others[:alternatives]),
         endpoints=tuple(writer.endpoint(tier, row, setting, scores, best) for tier, (row, setting) in ends.items()),
-        front=writer.front(goal),
-        binding=_binding(cost[in_reach], settings, goal, accurate, float(scores.latency_s[best])),
+        front=writer.front(),
+        binding=_binding(cost[reach], settings, goal, accurate, float(scores.latency_s[best])),
         why=writer.why(best, scores, ends),
     )
 
@@ -117,6 +113,14 @@ class JointPlanner(Planner):
         return search(
             records, profiles, network, objective, temperatures=self.temperatures, codecs=self.codecs, alternatives=0
         ).plan
+
+
+def _in_reach(choices: Choices, placements: Sequence[Sequence[str]] | None) -> NDArray[np.intp]:
+    """The choices whose placement may be used."""
+    if placements is None:
+        return np.arange(len(choices))
+    wanted = [choices.tables[0].row_of(placement) for placement in placements]
+    return np.flatnonzero(np.isin(choices.placement, wanted))
 
 
 def _one_tier(

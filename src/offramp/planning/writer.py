@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.links.network import Network
 from offramp.planning.explain import milliseconds, reason, why
@@ -27,7 +28,8 @@ FRONT_POINTS = 200
 class Writer:
     """Turns a choice (a row of ``choices``) and a gate setting into a plan and its words.
 
-    Predictions come from the ``held_out`` rows; reasons compare means on the tune rows, which chose.
+    ``reach`` are the choices searched. Predictions come from the ``held_out`` rows; reasons compare
+    means on the tune rows, which chose.
     """
 
     records: Records
@@ -38,7 +40,7 @@ class Writer:
     settings: GateSettings
     network: Network
     planner: str
-    searched: int
+    reach: NDArray[np.intp]
 
     def plan(self, row: int, setting: int, planner: str | None = None) -> Plan:
         """The plan of a choice and a setting, with its prediction."""
@@ -61,7 +63,7 @@ class Writer:
                 tune_rows=self.settings.rows,
                 calibrate_rows=len(self.held_out),
                 settings=len(self.settings),
-                placements=self.searched,
+                placements=len(np.unique(self.choices.placement[self.reach])),
             ),
         )
         return plan.model_copy(update={"predicted": predict(plan, self.held_out, table)})
@@ -86,10 +88,10 @@ class Writer:
             words = reason(self._terms(best, scores), self._terms(row, scores))
         return Candidate(name=f"{tier}-only", plan=plan, reason=words)
 
-    def front(self, objective: Objective) -> tuple[FrontPoint, ...]:
+    def front(self) -> tuple[FrontPoint, ...]:
         """The Pareto front, thinned to about `FRONT_POINTS` points, the optimum among them."""
-        latency, rows, chosen = front(self.choices, self.settings, objective)
-        enough = self.settings.accurate(objective.accuracy_loss)
+        latency, rows, chosen = front(self.choices, self.settings, self.objective, self.reach)
+        enough = self.settings.accurate(self.objective.accuracy_loss)
         # the fastest point that is accurate enough is the optimum: thinning must not lose it
         optimum = np.zeros(len(latency), bool)
         optimum[np.flatnonzero(np.isin(chosen, enough))[:1]] = True
