@@ -1,0 +1,127 @@
+"""Sending survivors to the next tier and getting their answers, or answering for it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from offramp.errors import DeadlineExceeded, LinkDown, LinkError
+from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.requests import build_request
+from offramp.runtime.responses import parse_response
+from offramp.runtime.route import Route
+from offramp.runtime.tier import Tier, TierRun
+from offramp.runtime.upstream import Upstream
+
+__all__ = ["Offload"]
+
+#: seconds kept for handing an answer to the caller
+MARGIN_S = 0.002
+
+
+@dataclass(slots=True)
+class Offload:
+    """One request on its way: `begin`, then `wait` (or `wait_async`), then `finish`.
+
+    ``sent_bytes`` is the size of the request, 0 when it never left.
+    """
+
+    tier: Tier
+    route: Route
+    run: TierRun
+    deadline_s: float
+    upstream: Upstream | None
+    loop: asyncio.AbstractEventLoop | None
+    request_id: str = ""
+    sent_bytes: int = 0
+    reply: pb.ModelInferResponse | None = None
+    error: LinkError | None = None
+    _waiter: Future[pb.ModelInferResponse] | None = None
+    _until_s: float = 0.0
+
+    def begin(self) -> Offload:
+        """Send the survivors; when there is no link, remember why."""
+        if self.upstream is None or self.loop is None:
+            self.error = LinkDown("the device has no upstream")
+            return self
+        if not self.upstream.connected:
+            self.error = self.upstream.down()
+            return self
+        self._until_s = self._latest_s()
+        left_s = self._until_s - self.tier.clock.now()
+        if left_s <= 0:
+            self.error = DeadlineExceeded("no time left for the next tier")
+            return self
+        data = self._request(left_s)
+        self.sent_bytes = len(data)
+        self._waiter = Future()
+        self.loop.call_soon_threadsafe(self.upstream.submit, self.request_id, data, self._waiter)
+        return self
+
+    def _request(self, left_s: float) -> bytes:
+        assert self.upstream is not None
+        tier, route, run = self.tier, self.route, self.run
+        payloads = [tier.pace.run(route.codec.encode, tensor) for tensor in run.tensors]
+        specs = tier.manifest.tensors_at(run.cut)
+        message = build_request(
+            tier.manifest.name, run.cut, route.plan_id, left_s, route.codec, specs, run.tensors, payloads
+        )
+        self.request_id = message.id = self.upstream.new_id()
+        return bytes(message.SerializeToString())
+
+    def _latest_s(self) -> float:
+        """Until when to wait: where no exit was computed yet, the device needs time to do so itself."""
+        latest_s = self.deadline_s - MARGIN_S
+        if self._answered:
+            return latest_s
+        cut = self.run.cut
+        early_s = latest_s - self.tier.expected_s(cut, self.tier.next_exit(cut), len(self.run.survivors))
+        # what cannot be in time anyway may as well wait to the end for the better answer
+        return early_s if early_s > self.tier.clock.now() else latest_s
+
+    @property
+    def _answered(self) -> bool:
+        return bool((self.run.rows.exit[self.run.survivors] >= 0).all())
+
+    def wait(self) -> None:
+        """Block until the reply is there or the time is up."""
+        if self._waiter is not None:
+            try:
+                self.reply = self._waiter.result(max(0.0, self._until_s - self.tier.clock.now()))
+            except TimeoutError:
+                self._give_up()
+            except LinkError as error:
+                self.error = error
+
+    async def wait_async(self) -> None:
+        """The same, without blocking the caller's event loop."""
+        if self._waiter is not None:
+            try:
+                async with asyncio.timeout(max(0.0, self._until_s - self.tier.clock.now())):
+                    self.reply = await asyncio.wrap_future(self._waiter)
+            except TimeoutError:
+                self._give_up()
+            except LinkError as error:
+                self.error = error
+
+    def _give_up(self) -> None:
+        assert self.upstream is not None
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.upstream.forget, self.request_id)
+        self.error = DeadlineExceeded(f"{self.upstream.address}: no answer within the deadline")
+
+    def finish(self) -> None:
+        """Write the answers into the rows: the reply's, or else the best the device has."""
+        rows, survivors = self.run.rows, self.run.survivors
+        if self.reply is not None:
+            try:
+                name = self.route.next_tier or ""
+                rows.put(survivors, parse_response(self.reply, len(survivors), self.tier.manifest, name))
+                return
+            except LinkError as error:
+                self.error = error
+        assert self.error is not None
+        if not self._answered:
+            rows.put(survivors, self.tier.run_to_exit(self.route, self.run.cut, self.run.tensors).rows)
+        rows.mark(self.error.reason, survivors)

@@ -1,0 +1,37 @@
+"""A segment that takes as long as on the declared machine, and knows how long that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from offramp.cascade.pace import Pace
+from offramp.cascade.segment import Segment, SegmentOutput
+from offramp.cascade.store import Cascade
+from offramp.clock import Clock
+
+__all__ = ["PacedSegment"]
+
+#: weight of the newest measurement
+_NEWEST = 0.2
+
+
+class PacedSegment(Segment):
+    """A segment run at a tier's pace; ``row_s`` is a running mean of the seconds one row takes."""
+
+    def __init__(self, cascade: Cascade, index: int, pace: Pace, clock: Clock, threads: int = 1) -> None:
+        spec = cascade.manifest.segments[index]
+        super().__init__(cascade.path / spec.file, spec, threads)
+        self.row_s = 0.0
+        self._pace = pace
+        self._clock = clock
+
+    def run(self, tensors: Sequence[NDArray[Any]], temperature: float = 1.0) -> SegmentOutput:
+        """Run n rows, ``slow_down`` times slower than this machine."""
+        begin_s = self._clock.now()
+        output = self._pace.run(super().run, tensors, temperature)
+        seconds = (self._clock.now() - begin_s) / max(1, len(tensors[0]))
+        self.row_s += (seconds - self.row_s) * (_NEWEST if self.row_s else 1.0)
+        return output

@@ -1,0 +1,1 @@
+"""Open Inference Protocol v2: the generated messages (``generate.sh`` writes them from the .proto)."""

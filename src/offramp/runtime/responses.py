@@ -1,0 +1,112 @@
+"""Responses of the Open Inference Protocol, as tiers give and read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.cascade.manifest import Manifest
+from offramp.errors import PeerRefused, SampleError
+from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.rows import Rows
+from offramp.runtime.tensors import decode_bytes_rows, encode_bytes_rows
+
+__all__ = ["OUTPUTS", "build_response", "parse_response"]
+
+Array = NDArray[Any]
+
+#: name and datatype of every output, one row each
+OUTPUTS = {
+    "label": "INT64",
+    "probabilities": "FP32",
+    "confidence": "FP32",
+    "exit": "INT64",
+    "tier": "BYTES",
+    "degraded": "BYTES",
+}
+
+
+def build_response(model: str, request_id: str, rows: Rows, outputs: Sequence[str] = ()) -> pb.ModelInferResponse:
+    """The response for n answered rows, with the outputs asked for (empty: all)."""
+    message = pb.ModelInferResponse(model_name=model, id=request_id)
+    shape = (len(rows),)
+    columns: dict[str, tuple[tuple[int, ...], bytes]] = {
+        "label": (shape, rows.label.astype("<i8", copy=False).tobytes()),
+        "probabilities": (rows.probabilities.shape, rows.probabilities.astype("<f4", copy=False).tobytes()),
+        "confidence": (shape, rows.confidence.astype("<f4", copy=False).tobytes()),
+        "exit": (shape, rows.exit.astype("<i8", copy=False).tobytes()),
+        "tier": (shape, encode_bytes_rows(rows.tier)),
+        "degraded": (shape, encode_bytes_rows(rows.degraded)),
+    }
+    for name in outputs or columns:
+        size, data = columns[name]
+        message.outputs.add(name=name, datatype=OUTPUTS[name], shape=size)
+        message.raw_output_contents.append(data)
+    for kind, seconds in (("compute_s", rows.compute_s), ("queue_s", rows.queue_s)):
+        for tier, value in seconds.items():
+            message.parameters[f"{kind}.{tier}"].double_param = value
+    return message
+
+
+def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest, tier: str) -> Rows:
+    """Read a peer's response to ``rows`` rows.
+
+    A plain model server gives neither ``exit``, ``tier`` nor ``degraded``: then the last exit on
+    ``tier`` has answered.
+
+    Raises
+    ------
+    PeerRefused : the response does not hold what it must
+    """
+    found = {output.name: index for index, output in enumerate(message.outputs)}
+    if len(message.raw_output_contents) != len(message.outputs):
+        raise PeerRefused(f"{tier}: the response holds no raw_output_contents for its outputs")
+
+    def column(name: str, dtype: str, shape: tuple[int, ...]) -> Array:
+        output = message.outputs[found[name]]
+        data = message.raw_output_contents[found[name]]
+        expected = math.prod(shape) * np.dtype(dtype).itemsize
+        if output.datatype != OUTPUTS[name] or tuple(output.shape) != shape or len(data) != expected:
+            raise PeerRefused(
+                f"{tier}: output {name!r} must be {OUTPUTS[name]} of shape {shape}, "
+                f"not {output.datatype[:20]} of shape {tuple(output.shape)[:8]} in {len(data)} bytes"
+            )
+        return np.frombuffer(data, dtype).reshape(shape)
+
+    for name in ("label", "probabilities", "confidence"):
+        if name not in found:
+            raise PeerRefused(f"{tier}: the response has no output {name!r}")
+    classes, exits = len(manifest.labels), len(manifest.exit_segments)
+    answer = Rows(
+        column("label", "<i8", (rows,)),
+        column("probabilities", "<f4", (rows, classes)),
+        column("confidence", "<f4", (rows,)),
+        column("exit", "<i8", (rows,)) if "exit" in found else np.full(rows, exits - 1, np.int64),
+        _words(message, found.get("tier"), rows, tier, tier),
+        _words(message, found.get("degraded"), rows, "", tier),
+    )
+    _require_range(answer.label, classes, "label", tier)
+    _require_range(answer.exit, exits, "exit", tier)
+    for key, value in message.parameters.items():
+        kind, _, name = key.partition(".")
+        if kind in ("compute_s", "queue_s") and name:
+            (answer.compute_s if kind == "compute_s" else answer.queue_s)[name] = value.double_param
+    return answer
+
+
+def _require_range(values: Array, stop: int, name: str, tier: str) -> None:
+    if ((values < 0) | (values >= stop)).any():
+        raise PeerRefused(f"{tier}: output {name!r} must lie in 0..{stop - 1}")
+
+
+def _words(message: pb.ModelInferResponse, index: int | None, rows: int, default: str, tier: str) -> list[str]:
+    if index is None:
+        return [default] * rows
+    try:
+        return decode_bytes_rows(message.raw_output_contents[index], rows)
+    except SampleError as error:
+        raise PeerRefused(f"{tier}: {error}") from error

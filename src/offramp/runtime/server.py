@@ -1,0 +1,165 @@
+"""The process of one tier: start, say so, serve, drain, end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+
+from offramp.cascade.store import open_cascade
+from offramp.errors import AddressInUse, ConfigError, OfframpError
+from offramp.links.address import Address
+from offramp.planning.plan import Plan, load_plan
+from offramp.runtime.answering import Answering
+from offramp.runtime.channel import server_options
+from offramp.runtime.metrics import start_metrics
+from offramp.runtime.parent import parent_gone
+from offramp.runtime.service import Service, handlers
+from offramp.runtime.tier import Tier
+from offramp.runtime.upstream import Upstream
+
+__all__ = ["main", "serve"]
+
+#: seconds that requests in flight get to finish after SIGTERM
+DRAIN_S = 1.0
+
+
+def serve(
+    cascade: Path,
+    *,
+    tier: str,
+    plans: Sequence[Path],
+    listen: str = "127.0.0.1:0",
+    upstream: str | None = None,
+    slow_down: float = 1.0,
+    metrics_port: int | None = None,
+    parent_pid: int | None = None,
+) -> None:
+    """Serve a tier until SIGTERM or SIGINT.
+
+    When it listens, one line of JSON goes to stdout: ``{"ready": true, "port": .., "metrics_port": ..}``.
+
+    Parameters
+    ----------
+    cascade : the folder ``NAME.cascade``
+    tier : name of this tier in the plans
+    plans : plan files; the first is the default
+    listen : ``HOST:PORT``, port 0 takes a free one
+    upstream : ``HOST:PORT`` of the next tier
+    slow_down : run that many times slower than this machine
+    metrics_port : port of Prometheus metrics over HTTP (0: a free one), or ``None``
+    parent_pid : end when this process is gone
+
+    Raises
+    ------
+    CascadeError : the cascade is missing or damaged
+    ConfigError, RecordMismatch : a plan does not fit
+    AddressInUse : something else listens there
+    """
+    where = Address.parse(listen)
+    if upstream is not None:
+        Address.parse(upstream)
+    if slow_down < 1:
+        raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
+    opened = open_cascade(cascade)
+    loaded = [load_plan(path) for path in plans]
+    here = Tier(opened, tier, loaded, slow_down=slow_down)
+    _warm(here, loaded)
+    asyncio.run(_serve(here, where, upstream, metrics_port, parent_pid))
+
+
+def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
+    for plan in plans:
+        route = tier.route(plan.plan_id)
+        tier.warm(route.start, route.stop)
+
+
+async def _serve(
+    tier: Tier, where: Address, upstream: str | None, metrics_port: int | None, parent_pid: int | None
+) -> None:
+    next_tier = None if upstream is None else Upstream(upstream, tier.counters)
+    answering = Answering(tier, next_tier)
+    server: Any = grpc.aio.server(options=server_options())
+    server.add_generic_rpc_handlers((handlers(Service(answering)),))
+    try:
+        port = server.add_insecure_port(str(where))
+    except RuntimeError as error:
+        raise AddressInUse(
+            f"cannot listen on {where}: the port is taken or not ours; choose another with --listen, or port 0"
+        ) from error
+    exposed = None if metrics_port is None else start_metrics(tier.counters, metrics_port, where.host)
+    await server.start()
+    if next_tier is not None:
+        next_tier.start()
+    sys.stdout.write(json.dumps({"ready": True, "port": port, "metrics_port": exposed}) + "\n")
+    sys.stdout.flush()
+    await _until_told(parent_pid)
+    await _drain(answering)
+    await server.stop(None)
+    if next_tier is not None:
+        await next_tier.close()
+    answering.close()
+
+
+async def _until_told(parent_pid: int | None) -> None:
+    """Return on SIGTERM, on SIGINT, or when the parent is gone."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    watch = None if parent_pid is None else loop.create_task(parent_gone(parent_pid))
+    if watch is not None:
+        watch.add_done_callback(lambda _: told.set())
+    await told.wait()
+    if watch is not None:
+        watch.cancel()
+
+
+async def _drain(answering: Answering) -> None:
+    """Refuse new requests, give those in flight a moment."""
+    answering.draining = True
+    until_s = asyncio.get_running_loop().time() + DRAIN_S
+    while answering.in_flight and asyncio.get_running_loop().time() < until_s:
+        await asyncio.sleep(0.01)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m offramp.runtime.server``: the same as ``offramp serve``, without the command line's imports."""
+    parser = argparse.ArgumentParser(prog="offramp.runtime.server", description=main.__doc__)
+    parser.add_argument("--cascade", type=Path, required=True)
+    parser.add_argument("--tier", required=True)
+    parser.add_argument("--plan", type=Path, action="append", required=True)
+    parser.add_argument("--listen", default="127.0.0.1:0")
+    parser.add_argument("--upstream")
+    parser.add_argument("--slow-down", type=float, default=1.0)
+    parser.add_argument("--metrics-port", type=int)
+    parser.add_argument("--parent-pid", type=int)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        serve(
+            options.cascade,
+            tier=options.tier,
+            plans=options.plan,
+            listen=options.listen,
+            upstream=options.upstream,
+            slow_down=options.slow_down,
+            metrics_port=options.metrics_port,
+            parent_pid=options.parent_pid,
+        )
+    except OfframpError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

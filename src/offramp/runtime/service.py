@@ -1,0 +1,145 @@
+"""The Open Inference Protocol service of one tier."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from offramp import __version__
+from offramp.errors import OfframpError
+from offramp.runtime.answering import Answering
+from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.responses import OUTPUTS
+from offramp.runtime.status import UnknownModel, status_of, stream_error
+from offramp.runtime.tensors import DATATYPES
+
+__all__ = ["Service", "handlers"]
+
+#: requests of one stream that are worked on at a time; beyond that its messages are not read
+MAX_IN_FLIGHT = 256
+
+_UNARY = (
+    "ServerLive",
+    "ServerReady",
+    "ModelReady",
+    "ServerMetadata",
+    "ModelMetadata",
+    "ModelInfer",
+    "RepositoryIndex",
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """The calls of ``GRPCInferenceService``; `Answering` does the work."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._manifest = answering.tier.manifest
+
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
+        """One request, one response."""
+        try:
+            return await self._answering.answer(request)
+        except OfframpError as error:
+            raise await _abort(context, error) from error
+
+    async def ModelStreamInfer(self, requests: AsyncIterator[pb.ModelInferRequest], context: Any) -> None:
+        """The data plane: responses come as they are ready; an error ends its request, not the stream."""
+        working: set[asyncio.Task[None]] = set()
+        turn = asyncio.Lock()
+        try:
+            async for request in requests:
+                task = asyncio.create_task(self._respond(request, context, turn))
+                working.add(task)
+                task.add_done_callback(working.discard)
+                if len(working) >= MAX_IN_FLIGHT:
+                    await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+            if working:
+                await asyncio.wait(working)
+        finally:
+            for task in working:
+                task.cancel()
+
+    async def _respond(self, request: pb.ModelInferRequest, context: Any, turn: asyncio.Lock) -> None:
+        request_id = request.id
+        try:
+            reply = pb.ModelStreamInferResponse(infer_response=await self._answering.answer(request))
+        except Exception as error:
+            if not isinstance(error, OfframpError):
+                _log.exception("a request failed")
+            reply = pb.ModelStreamInferResponse(error_message=stream_error(error))
+            reply.infer_response.id = request_id
+        async with turn:
+            try:
+                await context.write(reply)
+            except Exception as error:  # grpc.aio has no one class for a client that has gone
+                _log.debug("cannot write a response, the client has gone: %s", error)
+
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: Any) -> pb.ServerLiveResponse:
+        """The process is there."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: Any) -> pb.ServerReadyResponse:
+        """It takes requests."""
+        return pb.ServerReadyResponse(ready=not self._answering.draining)
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Any) -> pb.ModelReadyResponse:
+        """It takes requests for this model."""
+        return pb.ModelReadyResponse(ready=request.name == self._manifest.name and not self._answering.draining)
+
+    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Any) -> pb.ServerMetadataResponse:
+        """Name and version."""
+        return pb.ServerMetadataResponse(name="offramp", version=__version__, extensions=["model_repository"])
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Any) -> pb.ModelMetadataResponse:
+        """Inputs at cut 0 and the outputs."""
+        manifest = self._manifest
+        if request.name != manifest.name:
+            raise await _abort(
+                context, UnknownModel(f"no model {request.name[:80]!r} here; this server has {manifest.name!r}")
+            )
+        message = pb.ModelMetadataResponse(name=manifest.name, versions=["1"], platform="onnx_offramp")
+        for spec in manifest.inputs:
+            shape = [-1 if size is None else size for size in spec.shape]
+            message.inputs.add(name=spec.name, datatype=DATATYPES[spec.dtype], shape=shape)
+        for name, datatype in OUTPUTS.items():
+            shape = [-1, len(manifest.labels)] if name == "probabilities" else [-1]
+            message.outputs.add(name=name, datatype=datatype, shape=shape)
+        return message
+
+    async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Any) -> pb.RepositoryIndexResponse:
+        """The one model."""
+        message = pb.RepositoryIndexResponse()
+        message.models.add(name=self._manifest.name, version="1", state="READY")
+        return message
+
+
+async def _abort(context: Any, error: OfframpError) -> Exception:
+    """End the call with the error's status; what it returns is never reached."""
+    await context.abort(status_of(error), str(error))
+    return error
+
+
+def handlers(service: Service) -> Any:
+    """What a gRPC server needs to route calls to the service."""
+    unary = {
+        name: grpc.unary_unary_rpc_method_handler(
+            getattr(service, name), getattr(pb, f"{name}Request").FromString, _serialised
+        )
+        for name in _UNARY
+    }
+    stream = grpc.stream_stream_rpc_method_handler(
+        service.ModelStreamInfer, pb.ModelInferRequest.FromString, _serialised
+    )
+    methods = {**unary, "ModelStreamInfer": stream}
+    return grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
+
+
+def _serialised(message: Any) -> bytes:
+    return bytes(message.SerializeToString())

@@ -1,0 +1,200 @@
+"""The client of the next tier: one persistent stream, kept alive in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from offramp.errors import DeadlineExceeded, LinkDown, PayloadTooLarge
+from offramp.runtime.channel import MAX_MESSAGE_BYTES, STREAM_METHOD, client_options
+from offramp.runtime.counters import Counters
+from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.status import error_from
+
+__all__ = ["Upstream", "Waiter"]
+
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in grpc-stubs
+
+#: seconds before a broken stream is opened again: first, and at most
+BACKOFF_S = (0.05, 1.0)
+
+
+class Waiter(Protocol):
+    """Where an answer goes: an asyncio or a concurrent future."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: Any, /) -> None: ...
+
+
+class Upstream:
+    """Several requests in flight over one ``ModelStreamInfer``, matched by id.
+
+    While there is no stream, `LinkDown` comes at once. All methods but `new_id` and `connected`
+    belong to the event loop it was started on.
+
+    Parameters
+    ----------
+    address : ``HOST:PORT`` of the next tier
+    counters : where answers that come too late are counted
+    max_message_bytes : the largest message sent or taken
+    """
+
+    def __init__(self, address: str, counters: Counters, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self.address = address
+        self._counters = counters
+        self._max_bytes = max_message_bytes
+        self._ids = itertools.count(1)
+        self._waiting: dict[str, Waiter] = {}
+        self._outbox: deque[tuple[str, bytes]] = deque()
+        self._has_mail = asyncio.Event()
+        self._up = asyncio.Event()
+        self._call: Any = None
+        self._why = "not connected yet"
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to connect, and keep connected until `close`."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_connected())
+
+    async def close(self) -> None:
+        """Close the stream; requests in flight fail with `LinkDown`."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._drop("closed")
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a stream right now."""
+        return self._call is not None
+
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait for a stream; False when there is none in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def new_id(self) -> str:
+        """An id for the next request; any thread may ask."""
+        return str(next(self._ids))
+
+    def submit(self, request_id: str, data: bytes, waiter: Waiter) -> None:
+        """Send a serialised request; ``waiter`` gets a ``ModelInferResponse`` or a `LinkError`."""
+        if self._call is None:
+            waiter.set_exception(self.down())
+        elif len(data) > self._max_bytes:
+            waiter.set_exception(
+                PayloadTooLarge(
+                    f"{self.address}: the request has {len(data)} bytes, at most {self._max_bytes} may be sent"
+                )
+            )
+        else:
+            self._waiting[request_id] = waiter
+            self._outbox.append((request_id, data))
+            self._has_mail.set()
+
+    def forget(self, request_id: str) -> None:
+        """Nobody waits for this answer any more: if it comes, it is dropped."""
+        self._waiting.pop(request_id, None)
+
+    def down(self) -> LinkDown:
+        """The error that says why there is no stream."""
+        return LinkDown(f"{self.address}: no connection to the next tier ({self._why})")
+
+    async def send(self, message: pb.ModelInferRequest, timeout_s: float | None) -> pb.ModelInferResponse:
+        """Send a request and wait for its answer. Gives the message an id.
+
+        Raises
+        ------
+        LinkDown : there is no stream, or it broke
+        DeadlineExceeded : no answer within ``timeout_s``
+        PeerRefused, PayloadTooLarge : the peer cannot or will not answer
+        """
+        message.id = self.new_id()
+        waiter: asyncio.Future[pb.ModelInferResponse] = asyncio.get_running_loop().create_future()
+        self.submit(message.id, message.SerializeToString(), waiter)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await waiter
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"{self.address}: no answer within the deadline") from error
+        finally:
+            self.forget(message.id)
+
+    async def _keep_connected(self) -> None:
+        pause_s = BACKOFF_S[0]
+        async with grpc.aio.insecure_channel(self.address, options=client_options(self._max_bytes)) as channel:
+            open_stream: Any = channel.stream_stream(STREAM_METHOD, None, pb.ModelStreamInferResponse.FromString)
+            while True:
+                await channel.channel_ready()
+                self._call = open_stream()
+                self._up.set()
+                writer = asyncio.create_task(self._write_all(self._call))
+                try:
+                    heard = await self._read_all(self._call)
+                finally:
+                    await _stopped(writer)
+                pause_s = BACKOFF_S[0] if heard else min(2 * pause_s, BACKOFF_S[1])
+                await asyncio.sleep(pause_s)
+
+    async def _read_all(self, call: Any) -> bool:
+        """Hand out answers until the stream ends; whether there was any."""
+        heard = False
+        try:
+            while True:
+                reply = await call.read()
+                if reply is _EOF:
+                    self._drop((await call.details()) or "the peer closed the stream")
+                    return heard
+                heard = True
+                self._deliver(reply)
+        except grpc.aio.AioRpcError as error:
+            self._drop(error.details() or error.code().name)
+        return heard
+
+    def _deliver(self, reply: pb.ModelStreamInferResponse) -> None:
+        waiter = self._waiting.pop(reply.infer_response.id, None)
+        if waiter is None or waiter.done():
+            self._counters.late_answers += 1
+        elif reply.error_message:
+            waiter.set_exception(error_from(reply.error_message, self.address))
+        else:
+            waiter.set_result(reply.infer_response)
+
+    async def _write_all(self, call: Any) -> None:
+        """Send what is in the outbox, in order, but nothing that nobody waits for any more."""
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader tells why
+            while True:
+                while self._outbox:
+                    request_id, data = self._outbox.popleft()
+                    if request_id in self._waiting:
+                        await call.write(data)
+                self._has_mail.clear()
+                await self._has_mail.wait()
+
+    def _drop(self, why: str) -> None:
+        """There is no stream any more: everyone who waits hears it now."""
+        self._call, self._why = None, why
+        self._up.clear()
+        self._outbox.clear()
+        waiting, self._waiting = self._waiting, {}
+        for waiter in waiting.values():
+            if not waiter.done():
+                waiter.set_exception(self.down())
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
