@@ -27,7 +27,7 @@ def exit_nodes(features: str) -> list[onnx.NodeProto]:
 
 
 def _segment(rng: np.random.Generator, source: str, width_in: int, target: str) -> bytes:
-    weights = {
+    weights: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
         "w": rng.normal(0, 1, (width_in, HIDDEN)).astype(np.float32),
         "head_w": rng.normal(0, 1, (HIDDEN, CLASSES)).astype(np.float32),
         "head_b": np.zeros(CLASSES, np.float32),

@@ -1,0 +1,117 @@
+"""Measuring a tier's costs on this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from offramp.cascade.sample import check_rows
+from offramp.cascade.store import open_cascade
+from offramp.codecs.registry import get_codec
+from offramp.errors import ConfigError
+from offramp.profiles.machine import this_machine
+from offramp.profiles.profile import Profile, TransportCost
+from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest
+
+__all__ = ["measure"]
+
+Array = NDArray[Any]
+
+
+def measure(
+    cascade_path: str | Path,
+    tier: str,
+    *,
+    transport: TransportCost,
+    slow_down: float = 1.0,
+    codecs: Sequence[str] = ("raw", "zstd"),
+    samples: Sequence[Array] | Array | None = None,
+    repeats: int = 200,
+    budget_s: float = 6.0,
+) -> Profile:
+    """Measure seconds per segment, and bytes and seconds per cut and codec, in a fresh process.
+
+    One row at a time, one thread, after warming up. A slowed tier really takes its time, so the
+    figures contain what waiting costs.
+
+    Parameters
+    ----------
+    cascade_path : the folder ``NAME.cascade``
+    tier : name of the tier the profile is for
+    transport : what one offload costs beside payload and link
+    slow_down : the tier is that many times slower than this machine
+    codecs : measured at every cut
+    samples : rows of every input (or of the only one), for real payload sizes; random rows when ``None``
+    repeats : at most this many timings of each piece, at least 15
+    budget_s : seconds for all of it; slow segments are still timed 15 times
+
+    Raises
+    ------
+    CascadeError : the cascade cannot be opened
+    SampleError : the samples do not fit it
+    ConfigError : an unknown codec or a bad option, or the measuring process failed
+    """
+    if not (math.isfinite(slow_down) and slow_down >= 1):
+        raise ConfigError(f"tier {tier!r}: slow_down must be at least 1, not {slow_down}")
+    if repeats < MIN_REPEATS:
+        raise ConfigError(f"repeats must be at least {MIN_REPEATS}, not {repeats}")
+    manifest = open_cascade(cascade_path).manifest
+    names = tuple(get_codec(name).name for name in codecs)
+    with tempfile.TemporaryDirectory(prefix="offramp-") as folder:
+        file = None
+        if samples is not None:
+            arrays = check_rows(manifest, (samples,) if isinstance(samples, np.ndarray) else samples)
+            file = str(Path(folder) / "samples.npz")
+            np.savez(file, *arrays)
+        request = WorkerRequest(
+            cascade=str(cascade_path),
+            slow_down=slow_down,
+            codecs=names,
+            samples=file,
+            repeats=repeats,
+            budget_s=budget_s,
+        )
+        reply = _ask_worker(request, tier)
+    return Profile(
+        cascade=manifest.name,
+        cascade_fingerprint=manifest.fingerprint,
+        tier=tier,
+        slow_down=slow_down,
+        how="measured",
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=this_machine(),
+        exit_segments=manifest.exit_segments,
+        segments=reply.segments,
+        payloads=reply.payloads,
+        transport=transport,
+    )
+
+
+def _ask_worker(request: WorkerRequest, tier: str) -> WorkerReply:
+    done = subprocess.run(
+        [sys.executable, "-m", "offramp.profiles.worker"],
+        input=request.model_dump_json(),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
+        raise ConfigError(f"measuring tier {tier!r} failed with exit code {done.returncode}: {last}")
+    try:
+        return WorkerReply.model_validate_json(done.stdout)
+    except ValidationError as error:
+        first = error.errors()[0]["msg"]
+        raise ConfigError(f"measuring tier {tier!r}: the measuring process answered nonsense ({first})") from error

@@ -1,0 +1,132 @@
+"""Measuring in a fresh process."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offramp.cascade.store import Cascade, open_cascade
+from offramp.codecs.registry import get_codec
+from offramp.errors import CascadeError, ConfigError, SampleError
+from offramp.profiles import worker
+from offramp.profiles.machine import this_machine
+from offramp.profiles.measure import measure
+from offramp.profiles.profile import TransportCost, load_profile
+from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest, measure_here
+from tests.support.tiny import make_tiny_cascade, tiny_rows
+
+TRANSPORT = TransportCost(hop_s=1e-3, request_overhead_bytes=100, answer_bytes=50)
+
+
+@pytest.fixture
+def cascade(tmp_path: Path) -> Cascade:
+    return make_tiny_cascade(tmp_path, segments=3)
+
+
+def request(cascade: Cascade, **changes: object) -> WorkerRequest:
+    base = WorkerRequest(
+        cascade=str(cascade.path), slow_down=1.0, codecs=("raw", "zstd"), samples=None, repeats=20, budget_s=0.5
+    )
+    return base.model_copy(update=changes)
+
+
+def test_a_profile_covers_every_segment_cut_and_codec(cascade: Cascade, tmp_path: Path) -> None:
+    x = tiny_rows(8)
+    profile = measure(
+        cascade.path, "edge", transport=TRANSPORT, codecs=("raw", "uint8"), samples=[x], repeats=20, budget_s=0.5
+    )
+    profile.require(cascade.manifest.fingerprint)
+    assert (profile.tier, profile.slow_down, profile.how) == ("edge", 1.0, "measured")
+    assert profile.exit_segments == (0, 1, 2)
+    assert [s.segment for s in profile.segments] == [0, 1, 2]
+    for segment in profile.segments:
+        assert 0 < segment.median_s <= segment.p95_s
+        assert MIN_REPEATS <= segment.repeats <= 20
+    assert [(p.cut, p.codec) for p in profile.payloads] == [(c, k) for c in range(3) for k in ("raw", "uint8")]
+    assert [profile.payload(cut, "raw").payload_bytes for cut in range(3)] == [16, 32, 32]
+    assert profile.transport == TRANSPORT
+    assert profile.machine == this_machine()
+    profile.save(tmp_path / "edge.json")
+    assert load_profile(tmp_path / "edge.json") == profile
+
+
+def test_payload_bytes_are_those_of_real_features(cascade: Cascade, tmp_path: Path) -> None:
+    x, file, codec = tiny_rows(8), tmp_path / "samples.npz", get_codec("zstd")
+    np.savez(file, x)
+    reply = measure_here(request(cascade, samples=str(file), codecs=("zstd",)))
+    features, _ = cascade.segment(0).run_with_logits((x,))
+    for cut, rows in ((0, x), (1, features[0])):
+        expected = np.mean([len(codec.encode(rows[i : i + 1])) for i in range(8)])
+        assert reply.payloads[cut].payload_bytes == pytest.approx(expected)
+
+
+def test_a_slow_tier_takes_its_time(cascade: Cascade) -> None:
+    here, slow = (measure_here(request(cascade, slow_down=factor)) for factor in (1.0, 20.0))
+    assert sum(s.median_s for s in slow.segments) > 2 * sum(s.median_s for s in here.segments)
+
+
+def test_random_rows_when_there_are_none(cascade: Cascade) -> None:
+    reply = measure_here(request(cascade))
+    assert [p.payload_bytes for p in reply.payloads if p.codec == "raw"] == [16, 32, 32]
+
+
+def test_a_worker_that_fails_says_why(cascade: Cascade) -> None:
+    (cascade.path / "segment-00.onnx").unlink()
+    with pytest.raises(CascadeError, match="segment 0 is missing"):
+        measure(cascade.path, "edge", transport=TRANSPORT)
+    done = subprocess.run(
+        [sys.executable, "-m", "offramp.profiles.worker"],
+        input=request(cascade).model_dump_json(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "segment 0 is missing" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("returncode", "stdout", "stderr", "words"),
+    [
+        (1, "", "Traceback\nboom\n\n", "measuring tier 'edge' failed with exit code 1: boom"),
+        (-9, "", "", "failed with exit code -9: no message"),
+        (0, "hello", "", "the measuring process answered nonsense"),
+    ],
+)
+def test_a_worker_that_crashes(
+    cascade: Cascade, monkeypatch: pytest.MonkeyPatch, returncode: int, stdout: str, stderr: str, words: str
+) -> None:
+    def crash(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, returncode, stdout, stderr)
+
+    monkeypatch.setattr(subprocess, "run", crash)
+    with pytest.raises(ConfigError, match=words):
+        measure(cascade.path, "edge", transport=TRANSPORT)
+
+
+def test_bad_options(cascade: Cascade) -> None:
+    with pytest.raises(ConfigError, match=r"slow_down must be at least 1, not 0\.5"):
+        measure(cascade.path, "edge", transport=TRANSPORT, slow_down=0.5)
+    with pytest.raises(ConfigError, match="repeats must be at least 15, not 3"):
+        measure(cascade.path, "edge", transport=TRANSPORT, repeats=3)
+    with pytest.raises(ConfigError, match="unknown codec 'zip'"):
+        measure(cascade.path, "edge", transport=TRANSPORT, codecs=("zip",))
+    with pytest.raises(SampleError, match="expected dtype float32"):
+        measure(cascade.path, "edge", transport=TRANSPORT, samples=np.zeros((2, 4)))
+
+
+def test_the_worker_speaks_json(
+    cascade: Cascade, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(request(cascade, codecs=("raw",)).model_dump_json()))
+    assert worker.main() == 0
+    reply = WorkerReply.model_validate_json(capsys.readouterr().out)
+    assert len(reply.segments) == len(open_cascade(cascade.path).manifest.segments)
