@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.data.arrays import read_arrays
 from offramp.data.dataset import Dataset
 from offramp.data.registry import shared_file
 from offramp.errors import DataError
@@ -43,13 +43,12 @@ Arrays = dict[str, NDArray[Any]]
 
 def _read(name: str, decode: Callable[[Arrays], NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], Arrays]:
     file = shared_file(name)
+    arrays = read_arrays(file)
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored}
         return decode(arrays), arrays
     except ImportError as error:
         raise DataError(f"{name}: needs Pillow; pip install 'offramp[data]'") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{file}: not the expected data file ({error}); compare it with its SHA256SUMS") from error
 
 
