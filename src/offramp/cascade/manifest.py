@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = [
     "SCHEMA_VERSION",
     "Calibration",
+    "DType",
     "DataSpec",
     "ExitSpec",
     "Manifest",
@@ -23,6 +24,7 @@ __all__ = [
 SCHEMA_VERSION = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+DType = Literal["float32", "float16", "uint8", "int8", "int32", "int64", "bool"]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
 
 
@@ -36,7 +38,7 @@ class TensorSpec(_Value):
     """Name, dtype and shape of a tensor; ``None`` marks a dynamic dimension, the first is the batch."""
 
     name: str
-    dtype: Literal["float32", "float16", "uint8", "int8", "int32", "int64", "bool"]
+    dtype: DType
     shape: tuple[int | None, ...]
 
     @property
@@ -140,7 +142,7 @@ class Manifest(_Value):
             raise ValueError(f"a classifier needs at least 2 labels, not {len(self.labels)}")
         if len(self.calibration.temperatures) != len(self.exit_segments):
             raise ValueError(f"{len(self.calibration.temperatures)} temperatures for {len(self.exit_segments)} exits")
-        files = [part.file for segment in self.segments for part in (segment, *segment.variants)]
+        files = [file for segment in self.segments for file in (segment.file, *(v.file for v in segment.variants))]
         if len(set(files)) != len(files):
             raise ValueError("two segments share a file")
         expected = self.inputs
