@@ -1,0 +1,1 @@
+"""Networks to start from, written in plain torch."""

@@ -1,0 +1,97 @@
+"""``CONFIG.toml``: what is read, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offramp.errors import ConfigError
+from offramp.training.config import load_config
+from offramp.training.factory import make_model
+
+CONFIG = """
+name = "small"
+[data]
+name = "digits"
+tune = 0.2
+[model]
+factory = "offramp.training.zoo.digits:DigitsNet"
+arguments = { widths = [4, 4], blocks = [1, 1], strides = [2, 1] }
+[input]
+scale = 16.0
+[[exits]]
+after = "stages.0"
+[training]
+epochs = 1
+batch_size = 32
+learning_rate = 0.01
+augment = { crop = 1 }
+checkpoint = "state"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "config.toml"
+    file.write_text(text)
+    return file
+
+
+def test_paths_start_from_the_configs_folder(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, CONFIG.replace('"digits"', '"rows.npz"')))
+    assert config.data.name == str(tmp_path / "rows.npz")
+    assert config.training.checkpoint == tmp_path / "state"
+
+
+def test_the_examples_are_valid() -> None:
+    for file in (Path(__file__).parents[2] / "examples").glob("*/config.toml"):
+        assert load_config(file).exits
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("epochs = 1", "epoch = 1", r"'training\.epoch'; did you mean 'epochs'"),
+        ("crop = 1", "corp = 1", r"'training\.augment\.corp'; did you mean 'crop'"),
+        ('after = "stages.0"', 'aftr = "stages.0"', r"exits\.0\.after|'exits\.0\.aftr'; did you mean 'after'"),
+        ("[input]", "[inputs]", "'inputs'; did you mean 'input'"),
+        ("[input]", "[zzz]", "unknown key 'zzz'; known are data, exits"),
+        ("epochs = 1", "epochs = 0", r"training\.epochs: input should be greater than or equal to 1"),
+        ("learning_rate = 0.01", "", r"training\.learning_rate: field required"),
+        ("learning_rate = 0.01", "learning_rate = -1", r"training\.learning_rate: input should be greater"),
+        ("tune = 0.2", "tune = 1.5", r"data\.tune"),
+        ('name = "small"', 'name = "a/b"', "name: "),
+        ("DigitsNet", "", r"model\.factory"),
+        ("epochs = 1", "epochs = ", "not valid TOML"),
+        ("epochs = 1", 'recipe = "jont"\nepochs = 1', r"training\.recipe: input should be 'joint'"),
+    ],
+)
+def test_bad_configs_are_refused_in_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        load_config(write(tmp_path, CONFIG.replace(old, new)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_config_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the config"):
+        load_config(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("factory", "arguments", "sentence"),
+    [
+        ("no_such_module_here:make", {}, "cannot import 'no_such_module_here'"),
+        ("offramp.training.zoo.digits:DigitNet", {}, "did you mean 'DigitsNet'"),
+        ("offramp.training.zoo.digits:DigitsNet", {"width": 3}, "does not take the arguments"),
+        ("builtins:dict", {}, "returned a dict"),
+    ],
+)
+def test_bad_factories_are_refused(factory: str, arguments: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        make_model(factory, arguments)
+
+
+def test_a_module_beside_the_user_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_own_net.py").write_text("from torch import nn\n\n\ndef make(n):\n    return nn.Linear(n, 2)\n")
+    monkeypatch.chdir(tmp_path)
+    assert type(make_model("my_own_net:make", {"n": 4})).__name__ == "Linear"
