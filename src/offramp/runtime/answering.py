@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -14,7 +15,7 @@ from offramp.runtime.status import status_of
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.upstream import Upstream
 
-__all__ = ["Answering"]
+__all__ = ["Answering", "Job"]
 
 #: computing longer than this happens in a thread, so that health checks are answered meanwhile
 INLINE_S = 0.002
@@ -22,8 +23,25 @@ INLINE_S = 0.002
 KEEP_SHARE, KEEP_S = 0.05, 0.002
 
 
+@dataclass(slots=True)
+class Job:
+    """A request under way; ``response`` is there when it is done, ``run`` when this tier has computed."""
+
+    message: pb.ModelInferRequest
+    request_id: str
+    header: Header
+    route: Route
+    begin_s: float
+    deadline_s: float | None
+    run: TierRun | None = None
+    response: pb.ModelInferResponse | None = None
+
+
 class Answering:
     """Answers requests: computes what the plan gives this tier, sends the survivors on.
+
+    What is short is done at once in `start`, so that it costs no turn of the event loop; the rest
+    in `complete`.
 
     Parameters
     ----------
@@ -39,79 +57,103 @@ class Answering:
         self._clock = tier.clock
         self._counters = tier.counters
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="compute")
-        self._busy = 0
+        self._queued = 0
 
     def close(self) -> None:
         """Let the compute thread end; what is queued is dropped."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
-        """Answer one request.
+        """Answer one request: `start`, then `complete`.
 
         Raises
         ------
         OfframpError : it cannot be answered; `status_of` names the code
         """
+        return await self.complete(self.start(message))
+
+    def start(self, message: pb.ModelInferRequest) -> Job:
+        """Check a request, and compute this tier's part if that is short and nobody is ahead of it.
+
+        Raises
+        ------
+        OfframpError : it cannot be answered
+        """
         begin_s = self._clock.now()
-        counters = self._counters
-        counters.requests += 1
-        counters.bytes_in += message.ByteSize()
+        self._counters.requests += 1
+        self._counters.bytes_in += message.ByteSize()
+        try:
+            job = self._accept(message, begin_s)
+            if not self._queued and self._is_short(job):
+                job.run = self._compute(job)
+                if not len(job.run.survivors):
+                    self._respond(job)
+        except Exception as error:
+            self._counters.add_error(status_of(error).name)
+            raise
+        return job
+
+    async def complete(self, job: Job) -> pb.ModelInferResponse:
+        """Do what is left of a job.
+
+        Raises
+        ------
+        OfframpError : it cannot be answered
+        """
+        if job.response is not None:
+            return job.response
         self.in_flight += 1
         try:
-            if self.draining:
-                raise LinkDown(f"tier {self.tier.name!r} is shutting down")
-            response = await self._answer(message, begin_s)
+            if job.header.cut >= job.route.stop:
+                response = await self._pass_on(job)
+                return self._done(job, response)
+            if job.run is None:
+                job.run = await self._compute_in_turn(job)
+            if len(job.run.survivors):
+                await self._go_on(job, job.run)
+            return self._respond(job)
         except Exception as error:
-            counters.add_error(status_of(error).name)
+            self._counters.add_error(status_of(error).name)
             raise
         finally:
             self.in_flight -= 1
-            counters.add_latency(self._clock.now() - begin_s)
-        counters.bytes_out += response.ByteSize()
-        return response
 
-    async def _answer(self, message: pb.ModelInferRequest, begin_s: float) -> pb.ModelInferResponse:
+    def _accept(self, message: pb.ModelInferRequest, begin_s: float) -> Job:
+        if self.draining:
+            raise LinkDown(f"tier {self.tier.name!r} is shutting down")
         header = parse_header(message, self.tier.manifest)
+        deadline_s = None if header.deadline_s is None else begin_s + header.deadline_s
         route = self.tier.route(header.plan_id)
         self._counters.rows += header.rows
-        deadline_s = None if header.deadline_s is None else begin_s + header.deadline_s
-        if header.cut >= route.stop:
-            return await self._pass_on(message, route, deadline_s)
-        run, queue_s = await self._compute(message, header, route, begin_s, deadline_s)
-        run.rows.queue_s[self.tier.name] = queue_s
-        if len(run.survivors):
-            await self._go_on(run, route, deadline_s)
-        self._count(run)
-        return build_response(self.tier.manifest.name, message.id, run.rows, header.outputs)
+        return Job(message, message.id, header, route, begin_s, deadline_s)
 
-    async def _compute(
-        self, message: pb.ModelInferRequest, header: Header, route: Route, begin_s: float, deadline_s: float | None
-    ) -> tuple[TierRun, float]:
-        """Run this tier's part: here when it is short, else in the one compute thread."""
-        clock = self._clock
+    def _is_short(self, job: Job) -> bool:
+        header, stop = job.header, job.route.stop
+        return header.cut < stop and self.tier.expected_s(job.route, header.cut, stop, header.rows) < INLINE_S
 
-        def work() -> tuple[TierRun, float]:
-            start_s = clock.now()
-            if deadline_s is not None and start_s > deadline_s:
-                raise DeadlineExceeded(f"tier {self.tier.name!r} had other work until the deadline had passed")
-            tensors = parse_tensors(message, header, self.tier.manifest, self.tier.pace)
-            return self.tier.run(route, header.cut, tensors, deadline_s), start_s - begin_s
+    def _compute(self, job: Job) -> TierRun:
+        start_s = self._clock.now()
+        if job.deadline_s is not None and start_s > job.deadline_s:
+            raise DeadlineExceeded(f"tier {self.tier.name!r} had other work until the deadline had passed")
+        tensors = parse_tensors(job.message, job.header, self.tier.manifest, self.tier.pace)
+        run = self.tier.run(job.route, job.header.cut, tensors, job.deadline_s)
+        run.rows.queue_s[self.tier.name] = start_s - job.begin_s
+        return run
 
-        if not self._busy and self.tier.expected_s(header.cut, route.stop, header.rows) < INLINE_S:
-            return work()
-        self._busy += 1
+    async def _compute_in_turn(self, job: Job) -> TierRun:
+        """In the one compute thread, after those who came before."""
+        self._queued += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+            return await asyncio.get_running_loop().run_in_executor(self._worker, self._compute, job)
         finally:
-            self._busy -= 1
+            self._queued -= 1
 
-    async def _go_on(self, run: TierRun, route: Route, deadline_s: float | None) -> None:
+    async def _go_on(self, job: Job, run: TierRun) -> None:
         """Have the survivors answered by the next tier, or by the exit they have, degraded."""
-        manifest, survivors = self.tier.manifest, run.survivors
+        manifest, route, survivors = self.tier.manifest, job.route, run.survivors
         try:
-            upstream = self._next(route)
+            upstream, timeout_s = self._next(route), self._timeout_s(job.deadline_s)
             payloads = [self.tier.pace.run(route.codec.encode, tensor) for tensor in run.tensors]
-            timeout_s = self._timeout_s(deadline_s)
             specs = manifest.tensors_at(run.cut)
             request = build_request(
                 manifest.name, run.cut, route.plan_id, timeout_s, route.codec, specs, run.tensors, payloads
@@ -123,18 +165,15 @@ class Answering:
                 raise
             run.rows.mark(error.reason, survivors)
 
-    async def _pass_on(
-        self, message: pb.ModelInferRequest, route: Route, deadline_s: float | None
-    ) -> pb.ModelInferResponse:
+    async def _pass_on(self, job: Job) -> pb.ModelInferResponse:
         """Nothing to compute here: the request goes on as it came, with the time that is left."""
-        upstream = self._next(route)
-        client_id = message.id
-        timeout_s = self._timeout_s(deadline_s)
+        upstream, timeout_s = self._next(job.route), self._timeout_s(job.deadline_s)
+        message = job.message
+        message.parameters["plan"].string_param = job.route.plan_id
         if timeout_s is not None:
             message.parameters["deadline_ms"].double_param = timeout_s * 1e3
-        message.parameters["plan"].string_param = route.plan_id
         response = await upstream.send(message, timeout_s)
-        response.id = client_id
+        response.id = job.request_id
         return response
 
     def _next(self, route: Route) -> Upstream:
@@ -152,10 +191,19 @@ class Answering:
             raise DeadlineExceeded(f"tier {self.tier.name!r} has no time left for the next tier")
         return left_s
 
-    def _count(self, run: TierRun) -> None:
-        rows, name, counters = run.rows, self.tier.name, self._counters
-        for index, tier in enumerate(rows.tier):
+    def _respond(self, job: Job) -> pb.ModelInferResponse:
+        """The response for computed rows; counts the rows that leave here."""
+        assert job.run is not None
+        rows, name, counters = job.run.rows, self.tier.name, self._counters
+        for tier, exit_index, reason in zip(rows.tier, rows.exit.tolist(), rows.degraded, strict=True):
             if tier == name:
-                counters.exit_rows[rows.exit[index]] += 1
-                if rows.degraded[index]:
-                    counters.add_degraded(rows.degraded[index])
+                counters.exit_rows[exit_index] += 1
+                if reason:
+                    counters.add_degraded(reason)
+        return self._done(job, build_response(self.tier.manifest.name, job.request_id, rows, job.header.outputs))
+
+    def _done(self, job: Job, response: pb.ModelInferResponse) -> pb.ModelInferResponse:
+        self._counters.bytes_out += response.ByteSize()
+        self._counters.add_latency(self._clock.now() - job.begin_s)
+        job.response = response
+        return response

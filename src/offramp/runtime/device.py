@@ -18,7 +18,7 @@ from offramp.planning.plan import Plan
 from offramp.runtime.answer import Answer
 from offramp.runtime.counters import Counters
 from offramp.runtime.first_exit import FirstExit
-from offramp.runtime.loop import LoopThread
+from offramp.runtime.loop import run_in_background
 from offramp.runtime.offload import Offload
 from offramp.runtime.route import Route
 from offramp.runtime.tier import Tier, TierRun
@@ -88,11 +88,9 @@ class Device:
         self._counters = self._tier.counters
         self._address = upstream
         self._upstream: Upstream | None = None
-        self._thread: LoopThread | None = None
         self.switch(plan)
         if upstream is not None:
-            self._thread = LoopThread("offramp-device")
-            self._upstream = self._thread.run(self._connect(upstream))
+            self._upstream = run_in_background(self._connect(upstream))
 
     async def _connect(self, address: str) -> Upstream:
         upstream = Upstream(address, self._counters)
@@ -113,7 +111,7 @@ class Device:
                 f"the plan goes on to tier {route.next_tier!r}, but no upstream was given; pass its HOST:PORT"
             )
         alone = any(self._tier.exit_of[index] is not None for index in range(route.stop))
-        self._tier.warm(0, route.stop if alone else self._tier.next_exit(route.stop))
+        self._tier.warm(route, 0, route.stop if alone else self._tier.next_exit(route.stop))
         self._route: Route = route
         self._first = FirstExit(self._tier, route) if FirstExit.possible(self._tier, route) else None
 
@@ -198,11 +196,9 @@ class Device:
 
     def close(self) -> None:
         """Close the link; may be called twice."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            if self._upstream is not None:
-                thread.run(self._upstream.close())
-            thread.close()
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            run_in_background(upstream.close())
 
     def __enter__(self) -> Device:
         return self
@@ -231,7 +227,7 @@ class Device:
         run = TierRun(rows, np.zeros(1, np.intp), tensors, first.cut)
         if first.cut >= route.stop:
             return run
-        if not tier.in_time(first.cut, route.stop, 1, deadline_s):
+        if not tier.in_time(route, first.cut, route.stop, 1, deadline_s):
             run.rows.mark("deadline")
             run.survivors = np.empty(0, np.intp)
             return run
@@ -244,8 +240,7 @@ class Device:
         return deeper
 
     def _offload(self, run: TierRun, begin_s: float) -> Offload:
-        loop = self._thread.loop if self._thread is not None else None
-        return Offload(self._tier, self._route, run, begin_s + self.deadline_s, self._upstream, loop)
+        return Offload(self._tier, self._route, run, begin_s + self.deadline_s, self._upstream)
 
     def _left_first(
         self, first: FirstExit, values: list[Array], confidence: float, ran_s: float, begin_s: float, end_s: float

@@ -38,7 +38,7 @@ class FirstExit:
         self._shape = spec.row_shape
         self._dtype = np.dtype(spec.dtype)
         self._is_float = self._dtype.kind == "f"
-        *before, last = (tier.segment(index) for index in range(self.cut))
+        *before, last = (tier.segment(route, index) for index in range(self.cut))
         self._before = [(s.session.run, s.output_names, s.input_names) for s in before]
         self._run, self._inputs = last.session.run, last.input_names
         carried = last.output_names[:-3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,8 @@ __all__ = ["LocalCluster"]
 HOST = "127.0.0.1"
 #: a port chosen for a relay may be taken by someone else before it listens: then all starts again
 ATTEMPTS = 3
+#: seconds the tiers get to connect to each other
+CONNECT_S = 5.0
 
 
 class LocalCluster:
@@ -82,12 +85,14 @@ class LocalCluster:
             ports = [self._wait(tier.name) for tier in tiers]
             self._relay(relay_ports, ports)
             self.upstream_address = f"{HOST}:{relay_ports[0]}"
-            return
-        port = None
-        for tier in reversed(tiers):
-            self._serve(tier.name, port)
-            port = self._wait(tier.name)
-        self.upstream_address = f"{HOST}:{port}"
+        else:
+            port = None
+            for tier in reversed(tiers):
+                self._serve(tier.name, port)
+                port = self._wait(tier.name)
+            self.upstream_address = f"{HOST}:{port}"
+        for tier in tiers[:-1]:
+            self._wait_connected(tier.name)
 
     def _serve(self, tier: str, upstream_port: int | None) -> None:
         arguments = ["--cascade", str(self._cascade), "--tier", tier, "--listen", f"{HOST}:0", "--metrics-port", "0"]
@@ -100,6 +105,12 @@ class LocalCluster:
 
     def _wait(self, tier: str) -> int:
         return int(self._servers[tier].wait_ready()["port"])
+
+    def _wait_connected(self, tier: str) -> None:
+        """Until the tier has a stream to the next one; goes on without it after a while, as tiers do."""
+        until_s = time.monotonic() + CONNECT_S
+        while time.monotonic() < until_s and not self.metrics(tier)[f"connections.{tier}"]:
+            time.sleep(0.02)
 
     def _relay(self, relay_ports: Sequence[int], ports: Sequence[int]) -> None:
         arguments = []

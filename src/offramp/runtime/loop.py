@@ -1,40 +1,36 @@
-"""An event loop in a thread of its own."""
+"""The one event loop of this process that synchronous code talks to gRPC through."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Coroutine
+from functools import cache
 from typing import Any, TypeVar
 
-__all__ = ["LoopThread"]
+__all__ = ["background_loop", "run_in_background"]
 
 T = TypeVar("T")
 
 
-class LoopThread:
-    """Runs coroutines beside synchronous code.
+@cache
+def background_loop() -> asyncio.AbstractEventLoop:
+    """The loop, running in a daemon thread from the first call to the end of the process.
+
+    There is one, never closed: grpc.aio keeps a queue of events per process, hands them to any loop
+    that ever used it, and stumbles over loops that are closed.
+    """
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="offramp-background", daemon=True).start()
+    return loop
+
+
+def run_in_background(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on that loop and wait for it here.
 
     Examples
     --------
-    >>> loop = LoopThread("example")
-    >>> loop.run(asyncio.sleep(0, result=3))
+    >>> run_in_background(asyncio.sleep(0, result=3))
     3
-    >>> loop.close()
     """
-
-    def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name=name, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there and wait for it here."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    def close(self) -> None:
-        """Stop the loop and wait for the thread."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join()
-            self.loop.close()
+    return asyncio.run_coroutine_threadsafe(work, background_loop()).result()

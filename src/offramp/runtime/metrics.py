@@ -21,6 +21,7 @@ _HELP = {
     "bytes_in": "Bytes of messages received",
     "bytes_out": "Bytes of messages sent",
     "late_answers": "Answers of the next tier that came too late and were dropped",
+    "connections": "Streams opened to the next tier",
     "rows_executed": "Rows each segment really ran",
     "exit_rows": "Rows this tier answered, by exit",
     "degraded": "Rows an earlier exit than planned had to answer, by reason",

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError
+from offramp.runtime.loop import background_loop
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
 from offramp.runtime.responses import parse_response
@@ -32,7 +33,6 @@ class Offload:
     run: TierRun
     deadline_s: float
     upstream: Upstream | None
-    loop: asyncio.AbstractEventLoop | None
     request_id: str = ""
     sent_bytes: int = 0
     reply: pb.ModelInferResponse | None = None
@@ -42,7 +42,7 @@ class Offload:
 
     def begin(self) -> Offload:
         """Send the survivors; when there is no link, remember why."""
-        if self.upstream is None or self.loop is None:
+        if self.upstream is None:
             self.error = LinkDown("the device has no upstream")
             return self
         if not self.upstream.connected:
@@ -56,7 +56,7 @@ class Offload:
         data = self._request(left_s)
         self.sent_bytes = len(data)
         self._waiter = Future()
-        self.loop.call_soon_threadsafe(self.upstream.submit, self.request_id, data, self._waiter)
+        background_loop().call_soon_threadsafe(self.upstream.submit, self.request_id, data, self._waiter)
         return self
 
     def _request(self, left_s: float) -> bytes:
@@ -76,7 +76,7 @@ class Offload:
         if self._answered:
             return latest_s
         cut = self.run.cut
-        early_s = latest_s - self.tier.expected_s(cut, self.tier.next_exit(cut), len(self.run.survivors))
+        early_s = latest_s - self.tier.expected_s(self.route, cut, self.tier.next_exit(cut), len(self.run.survivors))
         # what cannot be in time anyway may as well wait to the end for the better answer
         return early_s if early_s > self.tier.clock.now() else latest_s
 
@@ -107,8 +107,7 @@ class Offload:
 
     def _give_up(self) -> None:
         assert self.upstream is not None
-        assert self.loop is not None
-        self.loop.call_soon_threadsafe(self.upstream.forget, self.request_id)
+        background_loop().call_soon_threadsafe(self.upstream.forget, self.request_id)
         self.error = DeadlineExceeded(f"{self.upstream.address}: no answer within the deadline")
 
     def finish(self) -> None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from offramp.cascade.pace import Pace
 from offramp.cascade.segment import Segment, SegmentOutput
-from offramp.cascade.store import Cascade
 from offramp.clock import Clock
 
 __all__ = ["PacedSegment"]
@@ -19,11 +18,10 @@ _NEWEST = 0.2
 
 
 class PacedSegment(Segment):
-    """A segment run at a tier's pace; ``row_s`` is a running mean of the seconds one row takes."""
+    """A loaded segment run at a tier's pace; ``row_s`` is a running mean of the seconds one row takes."""
 
-    def __init__(self, cascade: Cascade, index: int, pace: Pace, clock: Clock, threads: int = 1) -> None:
-        spec = cascade.manifest.segments[index]
-        super().__init__(cascade.path / spec.file, spec, threads)
+    def __init__(self, segment: Segment, pace: Pace, clock: Clock) -> None:
+        vars(self).update(vars(segment))  # the same session: loading it again would cost time and memory
         self.row_s = 0.0
         self._pace = pace
         self._clock = clock

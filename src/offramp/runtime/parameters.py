@@ -62,8 +62,6 @@ def deadline_parameter(message: pb.ModelInferRequest) -> float | None:
 
 
 def _parameter(message: pb.ModelInferRequest, name: str) -> tuple[str | None, Any]:
-    if name not in message.parameters:
-        return None, None
-    value = message.parameters[name]
-    kind = value.WhichOneof("parameter_choice")
+    value = message.parameters.get(name)  # unlike [name], it does not make one
+    kind = None if value is None else value.WhichOneof("parameter_choice")
     return kind, None if kind is None else getattr(value, kind)

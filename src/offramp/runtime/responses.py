@@ -99,7 +99,7 @@ def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest
 
 
 def _require_range(values: Array, stop: int, name: str, tier: str) -> None:
-    if ((values < 0) | (values >= stop)).any():
+    if any(not 0 <= value < stop for value in values.tolist()):
         raise PeerRefused(f"{tier}: output {name!r} must lie in 0..{stop - 1}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.cascade.precision import segments_of
 from offramp.codecs.base import Codec
 from offramp.confidence.gates import ExitEvidence, ThresholdGate
 from offramp.errors import ConfigError
@@ -34,6 +35,8 @@ class Route:
     gates: tuple[ThresholdGate, ...]
     temperatures: tuple[float, ...]
     codec: Codec
+    #: precision of every segment of the cascade
+    precisions: tuple[str, ...]
 
     @classmethod
     def of(cls, plan: Plan, tier: str, segments: int) -> Route:
@@ -41,7 +44,7 @@ class Route:
 
         Raises
         ------
-        ConfigError : the plan does not know the tier, or its codec is unknown
+        ConfigError : the plan does not know the tier, or its codec or precision is unknown
         """
         if tier not in plan.tiers:
             raise ConfigError(f"the plan knows no tier {tier!r}; its tiers are {', '.join(plan.tiers)}")
@@ -55,6 +58,7 @@ class Route:
             tuple(ThresholdGate(gate.threshold) for gate in plan.gates),
             plan.temperatures,
             codec_named(plan.codec),
+            tuple(segments_of(plan.precision, segments)),
         )
 
     def leaves(self, exit_index: int, confidence: Array, probabilities: Array) -> NDArray[np.bool_]:

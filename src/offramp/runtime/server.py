@@ -79,7 +79,7 @@ def serve(
 def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
     for plan in plans:
         route = tier.route(plan.plan_id)
-        tier.warm(route.start, route.stop)
+        tier.warm(route, route.start, route.stop)
 
 
 async def _serve(

@@ -11,7 +11,7 @@ import grpc
 
 from offramp import __version__
 from offramp.errors import OfframpError
-from offramp.runtime.answering import Answering
+from offramp.runtime.answering import Answering, Job
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.responses import OUTPUTS
 from offramp.runtime.status import UnknownModel, status_of, stream_error
@@ -55,7 +55,16 @@ class Service:
         turn = asyncio.Lock()
         try:
             async for request in requests:
-                task = asyncio.create_task(self._respond(request, context, turn))
+                request_id = request.id
+                try:
+                    job = self._answering.start(request)
+                except Exception as error:
+                    await _write(context, turn, _failed(request_id, error))
+                    continue
+                if job.response is not None:
+                    await _write(context, turn, pb.ModelStreamInferResponse(infer_response=job.response))
+                    continue
+                task = asyncio.create_task(self._complete(job, context, turn))
                 working.add(task)
                 task.add_done_callback(working.discard)
                 if len(working) >= MAX_IN_FLIGHT:
@@ -66,20 +75,12 @@ class Service:
             for task in working:
                 task.cancel()
 
-    async def _respond(self, request: pb.ModelInferRequest, context: Any, turn: asyncio.Lock) -> None:
-        request_id = request.id
+    async def _complete(self, job: Job, context: Any, turn: asyncio.Lock) -> None:
         try:
-            reply = pb.ModelStreamInferResponse(infer_response=await self._answering.answer(request))
+            reply = pb.ModelStreamInferResponse(infer_response=await self._answering.complete(job))
         except Exception as error:
-            if not isinstance(error, OfframpError):
-                _log.exception("a request failed")
-            reply = pb.ModelStreamInferResponse(error_message=stream_error(error))
-            reply.infer_response.id = request_id
-        async with turn:
-            try:
-                await context.write(reply)
-            except Exception as error:  # grpc.aio has no one class for a client that has gone
-                _log.debug("cannot write a response, the client has gone: %s", error)
+            reply = _failed(job.request_id, error)
+        await _write(context, turn, reply)
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Any) -> pb.ServerLiveResponse:
         """The process is there."""
@@ -118,6 +119,24 @@ class Service:
         message = pb.RepositoryIndexResponse()
         message.models.add(name=self._manifest.name, version="1", state="READY")
         return message
+
+
+def _failed(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
+    """The stream's way to say that one request failed."""
+    if not isinstance(error, OfframpError):
+        _log.error("a request failed", exc_info=error)
+    reply = pb.ModelStreamInferResponse(error_message=stream_error(error))
+    reply.infer_response.id = request_id
+    return reply
+
+
+async def _write(context: Any, turn: asyncio.Lock, reply: pb.ModelStreamInferResponse) -> None:
+    """One response after the other: a gRPC stream takes one write at a time."""
+    async with turn:
+        try:
+            await context.write(reply)
+        except Exception as error:  # grpc.aio has no one class for a client that has gone
+            _log.debug("cannot write a response, the client has gone: %s", error)
 
 
 async def _abort(context: Any, error: OfframpError) -> Exception:

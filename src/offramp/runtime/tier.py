@@ -90,7 +90,7 @@ class Tier:
         #: for each segment the index of its exit, or ``None``
         self.exit_of = tuple(exits.get(segment) for segment in range(len(cascade.manifest.segments)))
         self.counters = Counters(name, len(self.exit_of), len(exits))
-        self._segments: dict[int, PacedSegment] = {}
+        self._segments: dict[tuple[int, str], PacedSegment] = {}
         self._routes: dict[str, Route] = {}
         for plan in plans:
             self.add(plan)
@@ -138,32 +138,34 @@ class Tier:
         """Ids of the plans it knows, the default first."""
         return tuple(self._routes)
 
-    def segment(self, index: int) -> PacedSegment:
-        """Segment ``index``, loaded on first use."""
-        if index not in self._segments:
-            self._segments[index] = PacedSegment(self.cascade, index, self.pace, self.clock)
-        return self._segments[index]
+    def segment(self, route: Route, index: int) -> PacedSegment:
+        """Segment ``index`` in the plan's precision, loaded on first use."""
+        key = index, route.precisions[index]
+        if key not in self._segments:
+            loaded = self.cascade.segment(index, precision=key[1])
+            self._segments[key] = PacedSegment(loaded, self.pace, self.clock)
+        return self._segments[key]
 
-    def warm(self, start: int, stop: int) -> None:
+    def warm(self, route: Route, start: int, stop: int) -> None:
         """Load segments and run each once on zeros, so that the first row is as fast as the rest.
 
         What it measures is the first guess of `expected_s`.
         """
         for index in range(start, stop):
-            segment = self.segment(index)
+            segment = self.segment(route, index)
             if not segment.row_s:
                 segment.run([_zeros(spec) for spec in self.manifest.tensors_at(index)])
                 segment.row_s = 0.0
                 segment.run([_zeros(spec) for spec in self.manifest.tensors_at(index)])
 
-    def expected_s(self, start: int, stop: int, rows: int = 1) -> float:
+    def expected_s(self, route: Route, start: int, stop: int, rows: int = 1) -> float:
         """Seconds the segments ``start`` to ``stop`` (excluded) took lately for so many rows.
 
         Infinite where one was never run.
         """
         total = 0.0
         for index in range(start, stop):
-            segment = self._segments.get(index)
+            segment = self._segments.get((index, route.precisions[index]))
             if segment is None or not segment.row_s:
                 return math.inf
             total += segment.row_s * rows
@@ -173,11 +175,11 @@ class Tier:
         """The cut right behind the first exit at or after ``cut``."""
         return next(i for i in range(cut, len(self.exit_of)) if self.exit_of[i] is not None) + 1
 
-    def in_time(self, cut: int, stop: int, rows: int, deadline_s: float) -> bool:
+    def in_time(self, route: Route, cut: int, stop: int, rows: int, deadline_s: float) -> bool:
         """Whether rows at ``cut`` reach the next exit (or ``stop``) before the deadline, as far as is known."""
         if cut >= stop:
             return True
-        seconds = self.expected_s(cut, min(stop, self.next_exit(cut)), rows)
+        seconds = self.expected_s(route, cut, min(stop, self.next_exit(cut)), rows)
         return not math.isfinite(seconds) or self.clock.now() + seconds <= deadline_s
 
     def run(self, route: Route, cut: int, tensors: Sequence[Array], deadline_s: float | None = None) -> TierRun:
@@ -194,6 +196,9 @@ class Tier:
         deadline_s : on this tier's clock
         """
         stop = max(cut, route.stop)
+        if cut == stop:
+            rows = len(tensors[0])
+            return TierRun(Rows.unanswered(rows, self.classes), np.arange(rows, dtype=np.intp), tuple(tensors), cut)
         left = _Leaving(self, route, len(tensors[0]), stop, deadline_s)
         return self._walk(route, cut, stop, tensors, left)
 
@@ -204,7 +209,7 @@ class Tier:
     def _walk(self, route: Route, cut: int, stop: int, tensors: Sequence[Array], leaving: Stop) -> TierRun:
         begin_s = self.clock.now()
         state = walk(
-            [self.segment(index) for index in range(cut, stop)],
+            [self.segment(route, index) for index in range(cut, stop)],
             self.exit_of[cut:stop],
             route.temperatures,
             tensors,
@@ -241,7 +246,7 @@ class _Leaving:
             return stopped
         self.here = self.here[~stopped]
         begin = self.tier.manifest.exit_segments[exit_index] + 1
-        if len(self.here) and not self.tier.in_time(begin, self.stop, len(self.here), self.deadline_s):
+        if len(self.here) and not self.tier.in_time(self.route, begin, self.stop, len(self.here), self.deadline_s):
             self.cut_short = self.here
             return np.ones(len(stopped), bool)
         return stopped

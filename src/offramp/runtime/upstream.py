@@ -140,6 +140,7 @@ class Upstream:
                 await channel.channel_ready()
                 self._call = open_stream()
                 self._up.set()
+                self._counters.connections += 1
                 writer = asyncio.create_task(self._write_all(self._call))
                 try:
                     heard = await self._read_all(self._call)
