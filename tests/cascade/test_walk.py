@@ -76,6 +76,7 @@ def test_logits_do_not_depend_on_temperature() -> None:
     _, logits = SEGMENTS[0].run_with_logits((tiny_rows(5),))
     output = SEGMENTS[0].run((tiny_rows(5),), temperature=2.0)
     assert logits is not None
+    assert output.probabilities is not None
     scaled = np.exp(logits / 2.0)
     np.testing.assert_allclose(output.probabilities, scaled / scaled.sum(1, keepdims=True), atol=1e-6)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -121,3 +122,28 @@ def with_exits(path: Path) -> Path:
     net.add("Softmax", ["e1_logits"], "e1", axis=1)
     net.dense(source, "y", 8, CLASSES)
     return net.save(path, {"x": ["n", 8]}, ["e0", "e1", "y"])
+
+
+def digits_net(path: Path, channels: int = 8, seed: int = 0) -> Path:
+    """A classifier of the bundled digits, images (n, 1, 8, 8) in 0..1: random convolutions, a fitted last layer.
+
+    With 8 channels it is right on about 9 of 10 test rows, with 32 on more.
+    """
+    from offramp.data.digits import load
+
+    net = Net(seed)
+    net.conv("image", "conv1", 1, channels)
+    net.conv("conv1", "conv2", channels, channels)
+    net.add("MaxPool", ["conv2"], "pool", kernel_shape=[2, 2], strides=[2, 2])
+    net.add("Flatten", ["pool"], "flat")
+    net.save(path, {"image": ["n", 1, 8, 8]}, ["flat"])
+    digits = load()
+    images = (digits.inputs[0] / 16).astype(np.float32).transpose(0, 3, 1, 2)
+    flat = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["flat"], {"image": images})[0]
+    features = np.hstack([np.asarray(flat), np.ones((len(images), 1))])
+    chosen = np.arange(len(images)) % 2 == 0
+    targets = 8.0 * np.eye(10)[digits.labels] - 4.0
+    normal = features[chosen].T @ features[chosen] + 3.0 * np.eye(features.shape[1])
+    fitted = np.linalg.solve(normal, features[chosen].T @ targets[chosen]).astype(np.float32)
+    net.add("Gemm", ["flat", net.weight("w", fitted[:-1]), net.weight("b", fitted[-1])], "scores")
+    return net.save(path, {"image": ["n", 1, 8, 8]}, ["scores"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from offramp.cascade.cuts import CutPoint, cuts_by_name, even_cuts, useful_cuts
-from offramp.cascade.manifest import Calibration, Manifest, Provenance, SegmentSpec
+from offramp.cascade.manifest import Calibration, DataSpec, Manifest, Provenance, SegmentSpec
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import CascadeError, ConfigError
 
@@ -78,6 +78,7 @@ def import_model(
     logits: str | None = None,
     exits: Sequence[str] = (),
     preprocess: Preprocess | None = None,
+    data: DataSpec | None = None,
     overwrite: bool = False,
     command: str = "",
 ) -> Cascade:
@@ -98,6 +99,7 @@ def import_model(
     logits : the output that classifies, needed where the model has several
     exits : outputs of the model that are logits of early exits
     preprocess : put in front of the model, so that the cascade takes raw images
+    data : the held-out data it will be recorded on, and how its rows are split
     overwrite : replace a cascade that is already there
     command : for the provenance
 
@@ -126,6 +128,7 @@ def import_model(
         check_labels(labels, classes, graph.where),
         [file.spec for file in files],
         preprocessing="" if preprocess is None else str(preprocess),
+        data=data,
         command=command or f"import_model({Path(model).name!r})",
         notes=f"the chain equals {Path(model).name} to {difference:.1e} on random rows",
     )
@@ -233,7 +236,14 @@ def check_labels(labels: Sequence[str] | None, classes: int, where: str) -> tupl
 
 
 def make_manifest(
-    name: str, labels: tuple[str, ...], segments: Sequence[SegmentSpec], preprocessing: str, command: str, notes: str
+    name: str,
+    labels: tuple[str, ...],
+    segments: Sequence[SegmentSpec],
+    *,
+    preprocessing: str,
+    data: DataSpec | None,
+    command: str,
+    notes: str,
 ) -> Manifest:
     """The manifest of imported segments.
 
@@ -248,6 +258,7 @@ def make_manifest(
             inputs=segments[0].inputs,
             preprocessing=preprocessing,
             segments=tuple(segments),
+            data=data,
             calibration=Calibration(temperatures=(1.0,) * sum(spec.exit is not None for spec in segments)),
             provenance=Provenance(
                 created_utc=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offramp.cascade.importing import check_labels, choose_outputs, count_classes, make_manifest, prepare, require_onnx
+from offramp.cascade.manifest import DataSpec
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import CascadeError, ConfigError
 
@@ -29,6 +30,7 @@ def import_pair(
     labels: Sequence[str] | None = None,
     preprocess_small: Preprocess | None = None,
     preprocess_large: Preprocess | None = None,
+    data: DataSpec | None = None,
     overwrite: bool = False,
     command: str = "",
 ) -> Cascade:
@@ -44,6 +46,7 @@ def import_pair(
     name : of the cascade; default: the folder's
     labels : of the classes; default: 0, 1, ...
     preprocess_small, preprocess_large : put in front of each, so that both take the same raw sample
+    data : the held-out data it will be recorded on, and how its rows are split
     overwrite : replace a cascade that is already there
     command : for the provenance
 
@@ -69,6 +72,7 @@ def import_pair(
         check_labels(labels, classes, str(small)),
         [early.spec.model_copy(update={"hand_over": "input"}), late.spec],
         preprocessing="; ".join(told),
+        data=data,
         command=command or f"import_pair({Path(small).name!r}, {Path(large).name!r})",
         notes=f"the segments equal their models to {max(error_early, error_late):.1e} on random rows",
     )

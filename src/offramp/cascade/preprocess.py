@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from fractions import Fraction
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -51,6 +52,31 @@ class Preprocess:
             raise ConfigError("scale and std must be finite numbers other than 0, mean must be finite")
         if len({len(v) for v in (self.mean, self.std) if len(v) > 1}) > 1:
             raise ConfigError(f"mean has {len(self.mean)} channels, but std has {len(self.std)}")
+
+    @classmethod
+    def parse(cls, text: str) -> Preprocess:
+        """Read ``key=value`` pairs joined by ``;``; numbers are joined by ``,`` and may be fractions.
+
+        Raises
+        ------
+        ConfigError : an unknown key, or a value that is no number
+
+        Examples
+        --------
+        >>> Preprocess.parse("scale=1/255; mean=0.5; std=0.25; layout=nchw").layout
+        'nchw'
+        """
+        settings: dict[str, Any] = {}
+        for part in filter(None, (part.strip() for part in text.split(";"))):
+            key, _, value = (piece.strip() for piece in part.partition("="))
+            if key in ("layout", "model_layout"):
+                settings[key] = value
+            elif key in ("scale", "mean", "std"):
+                numbers = tuple(_number(number, part) for number in value.split(","))
+                settings[key] = numbers[0] if key == "scale" else numbers
+            else:
+                raise ConfigError(f"preprocessing {part!r}: unknown; set scale, mean, std, layout or model_layout")
+        return cls(**settings)
 
     def __str__(self) -> str:
         parts = [f"uint8 {self.layout}"]
@@ -113,6 +139,13 @@ class Preprocess:
         for index, node in enumerate(nodes):
             node.name = node.outputs[0].name = f"preprocess_{index}"
         return nodes
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ConfigError(f"preprocessing {where!r}: {text.strip()!r} is no number") from error
 
 
 def _initializer(name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> ir.Value:

@@ -92,18 +92,19 @@ class Cascade:
         OSError : no space or no permission; ``cascade.json`` and the files it names are as before
         """
         segments = list(self.manifest.segments)
-        outdated = []
+        outdated: list[Path] = []
         for index, content in files.items():
             spec, digest = segments[index], hashlib.sha256(content).hexdigest()
-            file = f"{Path(spec.file).stem}.{precision}-{digest[:8]}.onnx"
+            stem = f"{Path(spec.file).stem}.{precision}"
+            file = f"{stem}-{digest[:8]}.onnx"
+            outdated += [old for old in self.path.glob(f"{stem}-*.onnx") if old.name != file]
             write_bytes_atomic(self.path / file, content)
             new = VariantSpec(precision=precision, file=file, sha256=digest, file_bytes=len(content))
-            outdated += [v.file for v in spec.variants if v.precision == precision and v.file != file]
             others = tuple(v for v in spec.variants if v.precision != precision)
             segments[index] = spec.model_copy(update={"variants": (*others, new)})
         cascade = self._with(segments=tuple(segments))
-        for file in outdated:
-            (self.path / file).unlink(missing_ok=True)
+        for old in outdated:
+            old.unlink(missing_ok=True)
         return cascade
 
     def _with(self, **changes: object) -> Cascade:

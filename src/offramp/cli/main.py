@@ -13,8 +13,10 @@ from offramp.cli import (
     build,
     calibrate,
     demo,
+    import_,
     plan,
     profile,
+    quantise,
     record,
     relay,
     report,
@@ -36,8 +38,10 @@ app = typer.Typer(
 
 app.command("demo")(demo.demo)
 app.command("build")(build.build)
+app.command("import")(import_.import_)
 app.command("record")(record.record)
 app.command("calibrate")(calibrate.calibrate)
+app.command("quantise")(quantise.quantise)
 app.command("profile")(profile.profile)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)

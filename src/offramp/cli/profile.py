@@ -82,10 +82,12 @@ def profiles_table(profiles: dict[str, Profile]) -> Table:
     """Median milliseconds per segment on every tier."""
     from offramp.reporting.terminal import plain_table
 
-    segments = next(iter(profiles.values())).segments
-    head = ["tier", "slower by", *(f"segment {segment.segment}" for segment in segments)]
+    indices = sorted({cost.segment for measured in profiles.values() for cost in measured.segments})
+    head = ["tier", "slower by", *(f"segment {index}" for index in indices)]
     table = plain_table("Milliseconds per segment", head, caption="measured: median, one row at a time")
     for name, measured in profiles.items():
-        times = [f"{segment.median_s * 1e3:.2f}" for segment in measured.segments]
-        table.add_row(name, f"{measured.slow_down:g}", *times)
+        for precision in dict.fromkeys(cost.precision for cost in measured.segments):
+            times = {c.segment: f"{c.median_s * 1e3:.2f}" for c in measured.segments if c.precision == precision}
+            label = name if precision == "fp32" else f"{name}, {precision}"
+            table.add_row(label, f"{measured.slow_down:g}", *(times.get(index, "") for index in indices))
     return table

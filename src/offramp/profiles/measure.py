@@ -21,10 +21,10 @@ from offramp.cascade.store import open_cascade
 from offramp.codecs.registry import get_codec
 from offramp.errors import ConfigError
 from offramp.profiles.machine import this_machine
-from offramp.profiles.profile import Profile, TransportCost
+from offramp.profiles.profile import Profile, SegmentCost, TransportCost
 from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest
 
-__all__ = ["measure"]
+__all__ = ["measure", "segment_costs"]
 
 Array = NDArray[Any]
 
@@ -42,6 +42,7 @@ def measure(
 ) -> Profile:
     """Measure seconds per segment, and bytes and seconds per cut and codec, in a fresh process.
 
+    Segments with an int8 variant are measured in both precisions.
     One row at a time, one thread, after warming up. A slowed tier really takes its time, so the
     figures contain what waiting costs.
 
@@ -96,6 +97,24 @@ def measure(
         payloads=reply.payloads,
         transport=transport,
     )
+
+
+def segment_costs(cascade_path: str | Path, *, repeats: int = 200, budget_s: float = 6.0) -> tuple[SegmentCost, ...]:
+    """Seconds of every segment in every precision it has, on this machine, in a fresh process.
+
+    Parameters
+    ----------
+    cascade_path : the folder ``NAME.cascade``
+    repeats, budget_s : as for `measure`
+
+    Raises
+    ------
+    ConfigError : the measuring process failed
+    """
+    request = WorkerRequest(
+        cascade=str(cascade_path), slow_down=1.0, codecs=(), samples=None, repeats=repeats, budget_s=budget_s
+    )
+    return _ask_worker(request, "this machine").segments
 
 
 def _ask_worker(request: WorkerRequest, tier: str) -> WorkerReply:

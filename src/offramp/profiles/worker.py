@@ -71,10 +71,18 @@ def measure_here(request: WorkerRequest) -> WorkerReply:
     segments = cascade.load_segments()
     codecs = [get_codec(name) for name in request.codecs]
     cuts = _tensors_at_cuts(segments, _input_rows(manifest, request.samples))
-    pieces = len(segments) + 2 * len(segments) * len(codecs)
+    variants = [
+        (index, spec.precision, cascade.segment(index, precision=spec.precision))
+        for index, segment in enumerate(manifest.segments)
+        for spec in segment.variants
+    ]
+    pieces = len(segments) + len(variants) + 2 * len(segments) * len(codecs)
     timer = _Timer(Pace(request.slow_down), request.repeats, request.budget_s / pieces)
     return WorkerReply(
-        segments=tuple(_segment_cost(i, segment, cuts[i], timer) for i, segment in enumerate(segments)),
+        segments=(
+            *(_segment_cost(i, "fp32", segment, cuts[i], timer) for i, segment in enumerate(segments)),
+            *(_segment_cost(i, precision, segment, cuts[i], timer) for i, precision, segment in variants),
+        ),
         payloads=tuple(_payload_cost(cut, codec, rows, timer) for cut, rows in enumerate(cuts) for codec in codecs),
     )
 
@@ -100,10 +108,11 @@ class _Timer:
         return np.array(taken)
 
 
-def _segment_cost(index: int, segment: Segment, rows: Rows, timer: _Timer) -> SegmentCost:
+def _segment_cost(index: int, precision: str, segment: Segment, rows: Rows, timer: _Timer) -> SegmentCost:
     taken = timer.seconds(lambda i: segment.run(rows[i % len(rows)]))
     return SegmentCost(
         segment=index,
+        precision=precision,
         median_s=float(np.median(taken)),
         mean_s=float(taken.mean()),
         p95_s=float(np.quantile(taken, 0.95)),
