@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.cascade.precision import precision_at
 from offramp.errors import RecordMismatch
 from offramp.links.network import Network
 from offramp.profiles.profile import Profile
@@ -121,6 +122,7 @@ def cost_table(
     codec: str,
     exits: int,
     placements: Ints | None = None,
+    precision: str = "fp32",
 ) -> CostTable:
     """Cost of every placement and exit.
 
@@ -136,14 +138,15 @@ def cost_table(
     profiles : one per tier of the network
     exits : E, as in the records
     placements : (P, S) tier indices; default all of them
+    precision : as in the records, such as ``int8:2``
 
     Raises
     ------
-    RecordMismatch : a tier has no profile, or a profile lacks a segment or the codec
+    RecordMismatch : a tier has no profile, or a profile lacks a segment, in this precision, or the codec
     """
     chosen = by_tier(profiles, network)
     exit_segments = exit_segments_of(chosen[0], exits)
-    seconds = _segment_seconds(chosen)
+    seconds = _segment_seconds(chosen, precision)
     tiers, segments = seconds.shape
     rows = all_placements(segments, tiers) if placements is None else placements
     at_exit = rows[:, list(exit_segments)]
@@ -204,18 +207,18 @@ class _Links:
         return tuple(names), list(parts.values())
 
 
-def _segment_seconds(profiles: list[Profile]) -> Floats:
-    """(K, S) median seconds."""
+def _segment_seconds(profiles: list[Profile], precision: str) -> Floats:
+    """(K, S) median seconds, every segment in the precision it will run in."""
     segments = segments_of(profiles[0])
     table = np.full((len(profiles), segments), np.nan)
     for tier, profile in enumerate(profiles):
         for cost in profile.segments:
-            if cost.precision == "fp32" and cost.batch == 1 and cost.segment < segments:
+            if cost.precision == precision_at(precision, cost.segment) and cost.batch == 1 and cost.segment < segments:
                 table[tier, cost.segment] = cost.median_s
         if np.isnan(table[tier]).any() or segments_of(profile) != segments:
             raise RecordMismatch(
                 f"the profile of tier {profile.tier!r} does not cover the {segments} segments, one row at a time "
-                "in fp32; run 'offramp profile' again"
+                f"in {precision}; run 'offramp profile' again"
             )
     return table
 

@@ -45,7 +45,7 @@ def search(
 
     Parameters
     ----------
-    records : with tune and calibrate rows
+    records : with tune and calibrate rows; the plan takes their precision
     profiles : one per tier of the network, by name or as a list
     network : the chain of tiers and links
     objective : default `Objective()`
@@ -69,7 +69,8 @@ def search(
     tune, held_out = records.on("tune"), records.on("calibrate")
     settings = GateSettings.build(confidences(tune, degrees), tune.correct, max_settings)
     names = _codecs(chosen, codecs)
-    choices = Choices.of([cost_table(chosen, network, name, records.exits) for name in names])
+    variant = records.provenance.variant
+    choices = Choices.of([cost_table(chosen, network, name, records.exits, precision=variant) for name in names])
     cost = choices.cost_s
     accurate = settings.accurate(goal.accuracy_loss)
     scores = score(cost, settings, accurate, goal)

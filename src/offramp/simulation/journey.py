@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from offramp.cascade.precision import precision_at
 from offramp.errors import RecordMismatch
 from offramp.links.network import Network
 from offramp.planning.costs import by_tier, exit_segments_of, segments_of
@@ -61,13 +62,20 @@ def journeys(
         )
     placement = [plan.tiers.index(tier) for tier in plan.placement]
     exit_segments = exit_segments_of(chosen[0], len(plan.temperatures))
-    return [_journey(placement, last, plan.codec, chosen, network) for last in exit_segments]
+    return [_journey(placement, last, plan.codec, plan.precision, chosen, network) for last in exit_segments]
 
 
 def _journey(
-    placement: list[int], last: int, codec: str, profiles: list[Profile], network: Network
+    placement: list[int], last: int, codec: str, precision: str, profiles: list[Profile], network: Network
 ) -> tuple[Stage, ...]:
-    seconds = [{c.segment: c.median_s for c in p.segments if c.precision == "fp32" and c.batch == 1} for p in profiles]
+    seconds = [
+        {
+            c.segment: c.median_s
+            for c in p.segments
+            if c.precision == precision_at(precision, c.segment) and c.batch == 1
+        }
+        for p in profiles
+    ]
     stages: list[Stage] = []
     here, work_s = 0, 0.0
     for segment in range(last + 1):
