@@ -15,7 +15,7 @@ from offramp.reporting.figures.style import ACCENT, MUTED, styled
 
 __all__ = ["reliability_figure"]
 
-_COLUMNS = 3
+_COLUMNS = 4
 _BINS = 10
 _FEWEST_ROWS = 5
 
@@ -46,8 +46,8 @@ def reliability_figure(exits: list[ExitCalibration]) -> go.Figure:
         lines,
         columns,
         subplot_titles=titles,
-        horizontal_spacing=0.07,
-        vertical_spacing=0.3 / lines,
+        horizontal_spacing=0.05,
+        vertical_spacing=0.4 / lines,
         shared_yaxes=True,
     )
     styled(figure, 110 + 320 * lines)
