@@ -25,10 +25,13 @@ _HOME = {
     "Records": "offramp.records.records",
     "Tier": "offramp.links.network",
     "collect": "offramp.records.collect",
+    "import_model": "offramp.cascade.importing",
+    "import_pair": "offramp.cascade.pairing",
     "load_dataset": "offramp.data.registry",
     "load_network": "offramp.links.network",
     "measure": "offramp.profiles.measure",
     "open_cascade": "offramp.cascade.store",
+    "quantise": "offramp.cascade.quantise",
     "search": "offramp.planning.search",
 }
 
@@ -47,14 +50,20 @@ __all__ = [
     "Tier",
     "__version__",
     "collect",
+    "import_model",
+    "import_pair",
     "load_dataset",
     "load_network",
     "measure",
     "open_cascade",
+    "quantise",
     "search",
 ]
 
 if TYPE_CHECKING:
+    from offramp.cascade.importing import import_model
+    from offramp.cascade.pairing import import_pair
+    from offramp.cascade.quantise import quantise
     from offramp.cascade.store import Cascade, open_cascade
     from offramp.data.dataset import Dataset
     from offramp.data.registry import load_dataset

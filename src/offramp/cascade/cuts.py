@@ -170,7 +170,7 @@ def cuts_by_name(cuts: Sequence[CutPoint], names: Sequence[str]) -> list[CutPoin
 
     Raises
     ------
-    ConfigError : no valid cut has that name; the nearest names are told
+    ConfigError : no valid cut has that name; the nearest name is told
 
     Examples
     --------
@@ -183,8 +183,8 @@ def cuts_by_name(cuts: Sequence[CutPoint], names: Sequence[str]) -> list[CutPoin
     chosen = set()
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=3, cutoff=0.0)
-            hint = " or ".join(repr(n) for n in near)
-            raise ConfigError(f"no valid cut {name!r}; " + (f"the nearest is {hint}" if near else "there are none"))
+            near = get_close_matches(name, known, n=1, cutoff=0.0)
+            hint = f"the nearest is {near[0]!r}" if near else "the model has none"
+            raise ConfigError(f"no valid cut {name!r}; {hint}")
         chosen.add(known[name])
     return sorted(chosen, key=lambda cut: cut.index)
