@@ -13,7 +13,8 @@ from offramp.data.registry import load_dataset
 from offramp.errors import CascadeError, ConfigError, TrainingError
 from offramp.training.build import build
 from offramp.training.config import BuildConfig, load_config
-from offramp.training.joint import JointTraining, Rows
+from offramp.training.joint import JointTraining
+from offramp.training.recipe import Rows
 from tests.training.test_config import CONFIG, write
 
 
@@ -41,6 +42,7 @@ def test_build_makes_a_verified_cascade(tmp_path: Path, config: BuildConfig) -> 
     assert again.history == report.history
     assert again.cascade.manifest.fingerprint == manifest.fingerprint
 
+    assert config.training is not None
     other = config.model_copy(update={"training": config.training.model_copy(update={"seed": 1})})
     with pytest.raises(TrainingError, match="other data, model or settings"):
         build(other, tmp_path / "other.cascade", resume=True)

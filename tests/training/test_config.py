@@ -40,12 +40,13 @@ def write(folder: Path, text: str) -> Path:
 def test_paths_start_from_the_configs_folder(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, CONFIG.replace('"digits"', '"rows.npz"')))
     assert config.data.name == str(tmp_path / "rows.npz")
+    assert config.training is not None
     assert config.training.checkpoint == tmp_path / "state"
 
 
 def test_the_examples_are_valid() -> None:
     for file in (Path(__file__).parents[2] / "examples").glob("*/config.toml"):
-        assert load_config(file).exits
+        assert load_config(file).name
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from offramp.training.attach import ExitPlacement, MultiExit
 from offramp.training.augment import Augment
 from offramp.training.checkpoint import Checkpoint
 from offramp.training.inputs import ImageInput
-from offramp.training.joint import EpochResult, JointTraining, Rows, accuracies
+from offramp.training.joint import JointTraining
+from offramp.training.recipe import Rows, accuracies
+from offramp.training.state import EpochResult
 from offramp.training.zoo.digits import DigitsNet
 
 RECIPE = JointTraining(

@@ -1,4 +1,4 @@
-"""Random crops and flips, for a whole batch at once."""
+"""Random crops, flips and cut-outs, for a whole batch at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ __all__ = ["Augment"]
 
 @dataclass(frozen=True)
 class Augment:
-    """Shift images by up to ``crop`` pixels (zeros come in) and mirror half of them.
+    """Shift images by up to ``crop`` pixels (zeros come in), mirror half of them, blank a square.
 
-    Works on raw images (n, H, W, C), keeps their dtype.
+    Works on raw images (n, H, W, C), keeps their dtype. ``cutout`` is the side of the blanked square,
+    whose centre lies anywhere in the image.
+
+    Source: He et al. 2016 (crop, flip); DeVries and Taylor 2017 (cutout).
 
     Examples
     --------
@@ -27,11 +30,15 @@ class Augment:
 
     crop: int = 0
     flip: bool = False
+    cutout: int = 0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw one shift and one coin per image from ``generator`` and apply them."""
-        if not self.crop and not self.flip:
-            return images
+        """Draw one shift, one coin and one square per image from ``generator`` and apply them."""
+        if self.crop or self.flip:
+            images = self._shifted(images, generator)
+        return self._cut_out(images, generator) if self.cutout else images
+
+    def _shifted(self, images: Tensor, generator: torch.Generator) -> Tensor:
         n, height, width, _ = images.shape
         reach = 2 * self.crop + 1
         down = torch.randint(reach, (n, 1), generator=generator)
@@ -44,3 +51,13 @@ class Augment:
         padding = (0, 0, self.crop, self.crop, self.crop, self.crop)
         padded = torch.nn.functional.pad(images, padding)
         return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def _cut_out(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        n, height, width, _ = images.shape
+        inside = []
+        for size in (height, width):
+            begin = torch.randint(size, (n, 1), generator=generator) - self.cutout // 2
+            along = torch.arange(size)
+            inside.append((along >= begin) & (along < begin + self.cutout))
+        blank = inside[0][:, :, None] & inside[1][:, None, :]
+        return images.masked_fill(blank[..., None], 0)

@@ -19,11 +19,15 @@ from offramp.data.dataset import Dataset, split_rows
 from offramp.data.registry import load_dataset
 from offramp.errors import CascadeError, ConfigError
 from offramp.training.attach import MultiExit
+from offramp.training.auto import propose_exits
 from offramp.training.checkpoint import Checkpoint
-from offramp.training.config import BuildConfig
+from offramp.training.config import AutoExits, BuildConfig
+from offramp.training.distillation import Distillation
 from offramp.training.export import Origin, export_cascade
 from offramp.training.factory import make_model
-from offramp.training.joint import EpochResult, Progress, Rows
+from offramp.training.recipe import Progress, Recipe, Rows
+from offramp.training.recipes import make_recipe
+from offramp.training.state import EpochResult
 
 __all__ = ["BuildReport", "build", "make_network"]
 
@@ -52,7 +56,7 @@ def build(
     command: str = "",
     commit: str | None = None,
 ) -> BuildReport:
-    """Attach exits, train them jointly, export one ONNX file per segment, verify, save.
+    """Attach exits, train by the config's recipe, export one ONNX file per segment, verify, save.
 
     Only the train rows of the split are trained on. The folder appears at the end, complete and
     verified, or not at all.
@@ -87,14 +91,17 @@ def build(
         calibrate=settings.calibrate,
         test=settings.test,
     )
-    with _threads(config.training.threads):
+    training = config.training
+    with _threads(1 if training is None else training.threads):
         network = make_network(config, dataset)
         train, tune = (_rows(dataset, np.flatnonzero(split == name)) for name in ("train", "tune"))
-        checkpoint = _checkpoint(config, data)
-        history = config.training.training().fit(
-            network, train, tune, checkpoint=checkpoint, resume=resume, progress=progress
-        )
-        origin = Origin(config.name, dataset.label_names, data, command, config.training.seed, commit)
+        history: tuple[EpochResult, ...] = ()
+        if training is not None:
+            recipe = make_recipe(config, training, train.inputs[:2])
+            checkpoint = _checkpoint(config, training.checkpoint, data, recipe)
+            history = recipe.fit(network, train, tune, checkpoint=checkpoint, resume=resume, progress=progress)
+        seed = None if training is None else training.seed
+        origin = Origin(config.name, dataset.label_names, data, command, seed, commit)
         cascade, difference = export_cascade(network, tune.inputs, folder, origin, overwrite=overwrite)
     return BuildReport(cascade, difference, history, time.perf_counter() - begin_s)
 
@@ -111,10 +118,14 @@ def make_network(config: BuildConfig, dataset: Dataset) -> MultiExit:
         raise ConfigError(f"data {dataset.name!r} has {len(dataset.inputs)} inputs a row; training takes one")
     example = torch.from_numpy(dataset.inputs[0][:2])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
+        torch.manual_seed(0 if config.training is None else config.training.seed)
         model = make_model(config.model.factory, config.model.arguments)
         inputs = None if config.input is None else config.input.module()
-        network = MultiExit(model, [place.placement() for place in config.exits], example, inputs)
+        if isinstance(config.exits, AutoExits):
+            places = propose_exits(model, example, config.exits.auto, config.exits.head, inputs)
+        else:
+            places = tuple(place.placement() for place in config.exits)
+        network = MultiExit(model, places, example, inputs)
     if network.classes != len(dataset.label_names):
         raise ConfigError(
             f"the model gives {network.classes} logits, but data {dataset.name!r} has "
@@ -127,18 +138,19 @@ def _rows(dataset: Dataset, index: np.ndarray[tuple[int], np.dtype[np.intp]]) ->
     return Rows(torch.from_numpy(dataset.inputs[0][index]), torch.from_numpy(dataset.labels[index]))
 
 
-def _checkpoint(config: BuildConfig, data: DataSpec) -> Checkpoint | None:
+def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe: Recipe) -> Checkpoint | None:
     """Keyed by all that shapes the weights, so that no run goes on from another's state.
 
     Settings left at their default are not part of the key: it outlives settings added later.
     """
-    if config.training.checkpoint is None:
+    if folder is None:
         return None
-    body = config.model_dump(
-        mode="json", exclude={"name": True, "data": True, "training": {"threads", "checkpoint"}}, exclude_defaults=True
-    )
-    key = hashlib.sha256(json.dumps([body, data.model_dump()], sort_keys=True).encode()).hexdigest()
-    return Checkpoint(config.training.checkpoint, key)
+    left_out = {"threads": True, "checkpoint": True, "teacher": True}
+    exclude = {"name": True, "data": True, "training": left_out}
+    body: list[object] = [config.model_dump(mode="json", exclude=exclude, exclude_defaults=True), data.model_dump()]
+    if isinstance(recipe, Distillation):
+        body.append(recipe.teacher.identity)
+    return Checkpoint(folder, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
 
 
 @contextmanager

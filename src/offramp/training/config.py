@@ -7,17 +7,24 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from offramp.errors import ConfigError
 from offramp.training.attach import ExitPlacement
-from offramp.training.augment import Augment
 from offramp.training.inputs import ImageInput
-from offramp.training.joint import JointTraining
+from offramp.training.schedule import Schedule
 
-__all__ = ["BuildConfig", "load_config"]
+__all__ = ["AutoExits", "BuildConfig", "TeacherConfig", "TrainingConfig", "load_config"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+#: tags of the two forms of a value; no part of a key
+LIST, RULE = "<list>", "<rule>"
+Weights = Annotated[
+    Annotated[tuple[Positive, ...], Tag(LIST)] | Annotated[Literal["equal", "branchynet", "depth"], Tag(RULE)],
+    Discriminator(lambda value: RULE if isinstance(value, str) else LIST),
+]
+Factory = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 
 
 class _Section(BaseModel):
@@ -37,7 +44,7 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """``[model]``: ``module:function`` that makes an ``nn.Module``, and its keyword arguments."""
 
-    factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    factory: Factory
     arguments: dict[str, Any] = {}
 
 
@@ -65,55 +72,78 @@ class ExitConfig(_Section):
         return ExitPlacement(self.after, self.head, self.name)
 
 
+class AutoExits(_Section):
+    """``[exits]`` with ``auto = N``: N exits, the last included, at equal shares of the FLOPs."""
+
+    auto: Annotated[int, Field(ge=2)]
+    head: str = "pool-linear"
+
+
 class AugmentConfig(_Section):
-    """``[training.augment]``: random shifts of up to ``crop`` pixels, and mirroring."""
+    """``[training.augment]``: random shifts of up to ``crop`` pixels, mirroring, a blank square."""
 
     crop: Annotated[int, Field(ge=0)] = 0
     flip: bool = False
+    cutout: Annotated[int, Field(ge=0)] = 0
+
+
+class TeacherConfig(_Section):
+    """``[training.teacher]``: a cascade, or a factory and a file with a state dict.
+
+    ``input`` is the preprocessing of a teacher from a factory, the network's own by default.
+    """
+
+    cascade: Path | None = None
+    factory: Factory | Literal[""] = ""
+    arguments: dict[str, Any] = {}
+    weights: Path | None = None
+    input: InputConfig | None = None
 
 
 class TrainingConfig(_Section):
     """``[training]``: the recipe and its settings."""
 
-    recipe: Literal["joint"] = "joint"
+    recipe: Literal["joint", "frozen", "self-distillation", "distillation"] = "joint"
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0)]
     optimizer: Literal["adam", "sgd"] = "adam"
+    schedule: Schedule = "one-cycle"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    weights: Weights = ()
     label_smoothing: Share = 0.0
     augment: AugmentConfig = AugmentConfig()
+    teacher: TeacherConfig | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: int = 0
     autocast: Literal["none", "bfloat16"] = "none"
+    patience: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=1)] = 1
     checkpoint: Path | None = None
 
-    def training(self) -> JointTraining:
-        """The recipe, ready to fit."""
-        return JointTraining(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,
-            weight_decay=self.weight_decay,
-            weights=self.weights,
-            label_smoothing=self.label_smoothing,
-            augment=Augment(self.augment.crop, self.augment.flip),
-            seed=self.seed,
-            autocast=self.autocast,
-        )
+
+Exits = Annotated[
+    Annotated[tuple[ExitConfig, ...], Tag(LIST)] | Annotated[AutoExits, Tag(RULE)],
+    Discriminator(lambda value: RULE if isinstance(value, dict | AutoExits) else LIST),
+]
 
 
 class BuildConfig(_Section):
-    """All of ``CONFIG.toml``."""
+    """All of ``CONFIG.toml``. Without ``[training]`` the model is exported as its factory made it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     data: DataConfig
     model: ModelConfig
     input: InputConfig | None = None
-    exits: tuple[ExitConfig, ...] = ()
-    training: TrainingConfig
+    exits: Exits = ()
+    training: TrainingConfig | None = None
+
+    @model_validator(mode="after")
+    def _heads_need_training(self) -> BuildConfig:
+        if self.exits and self.training is None:
+            raise ValueError("exits without [training] would guess; add the section, or remove the exits")
+        return self
 
 
 def load_config(path: str | Path) -> BuildConfig:
@@ -140,33 +170,49 @@ def load_config(path: str | Path) -> BuildConfig:
 def _sentence(error: ValidationError) -> str:
     """One complaint, with the nearest name where a key is unknown; a typo comes before what it leaves missing."""
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in first["loc"])
+    location = [part for part in first["loc"] if part not in {LIST, RULE}]
+    where = ".".join(str(part) for part in location)
     if first["type"] != "extra_forbidden":
-        return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
-    known = _keys_at(first["loc"][:-1])
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{where}{': ' if where else ''}{message[:1].lower()}{message[1:]}"
+    known = _keys_at(tuple(part for part in first["loc"][:-1] if isinstance(part, str)))
     near = get_close_matches(str(first["loc"][-1]), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
     return f"unknown key {where!r}{hint}"
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(location: tuple[str, ...]) -> list[str]:
     """Keys of the section at ``location``."""
     sections: dict[tuple[str, ...], type[_Section]] = {
         (): BuildConfig,
         ("data",): DataConfig,
         ("model",): ModelConfig,
         ("input",): InputConfig,
-        ("exits",): ExitConfig,
+        ("exits", LIST): ExitConfig,
+        ("exits", RULE): AutoExits,
         ("training",): TrainingConfig,
         ("training", "augment"): AugmentConfig,
+        ("training", "teacher"): TeacherConfig,
+        ("training", "teacher", "input"): InputConfig,
     }
-    return sorted(sections[tuple(part for part in location if isinstance(part, str))].model_fields)
+    return sorted(sections[location].model_fields)
 
 
 def _resolved(config: BuildConfig, folder: Path) -> BuildConfig:
     data, training = config.data, config.training
     if data.name.endswith(".npz"):
         data = data.model_copy(update={"name": str(folder / data.name)})
-    if training.checkpoint is not None:
-        training = training.model_copy(update={"checkpoint": folder / training.checkpoint})
+    if training is not None:
+        training = _with_paths(training, folder)
     return config.model_copy(update={"data": data, "training": training})
+
+
+def _with_paths(training: TrainingConfig, folder: Path) -> TrainingConfig:
+    changed: dict[str, object] = {}
+    if training.checkpoint is not None:
+        changed["checkpoint"] = folder / training.checkpoint
+    if (teacher := training.teacher) is not None:
+        paths = {"cascade": teacher.cascade, "weights": teacher.weights}
+        found = {key: folder / path for key, path in paths.items() if path is not None}
+        changed["teacher"] = teacher.model_copy(update=found)
+    return training.model_copy(update=changed)

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from offramp.errors import ConfigError, TrainingError
 
-__all__ = ["cut_after", "first_line"]
+__all__ = ["cut_after", "first_line", "places_to_cut"]
 
 
 class _Tracer(fx.Tracer):
@@ -68,6 +68,30 @@ def cut_after(module: nn.Module, paths: Sequence[str]) -> list[fx.GraphModule]:
     segment_of = _assign(graph, cuts, paths)
     _check_crossings(graph, cuts, paths, segment_of)
     return [_extract(module, graph, cuts, segment_of, index) for index in range(len(cuts) + 1)]
+
+
+def places_to_cut(module: nn.Module) -> tuple[fx.Graph, list[tuple[str, set[fx.Node]]]]:
+    """The traced graph and every module path `cut_after` accepts alone, front to back.
+
+    Beside each path stand the nodes that its output needs. Of modules that end at the same node,
+    only the outermost is named. Any of the places may be combined, in this order.
+
+    Raises
+    ------
+    ConfigError, TrainingError : as `cut_after` for the model as a whole
+    """
+    paths = [name for name, _ in module.named_modules() if name]  # outer modules come before inner ones
+    tracer = _Tracer(paths)
+    graph = _trace(tracer, module)
+    found: dict[fx.Node, str] = {}
+    for path in paths:
+        try:
+            cut = _cut_node(path, tracer.returned[path])
+            _check_crossings(graph, [cut], [path], _assign(graph, [cut], [path]))
+        except ConfigError:
+            continue
+        found.setdefault(cut, path)
+    return graph, [(found[node], _ancestors(node)) for node in graph.nodes if node in found]
 
 
 def first_line(error: Exception) -> str:

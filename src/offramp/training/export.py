@@ -32,7 +32,7 @@ from offramp.cascade.segment import Segment
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import TrainingError
 from offramp.training.attach import MultiExit
-from offramp.training.joint import set_memory_format
+from offramp.training.recipe import set_memory_format
 from offramp.training.onnx_file import ExitSegment, segment_to_onnx
 
 __all__ = ["TOLERANCE", "Origin", "export_cascade", "export_segments", "max_logit_difference"]
