@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -66,12 +65,9 @@ class FirstExit:
         SampleError : wrong dtype or shape, NaN or infinity
         """
         try:
-            if sample.dtype is self._dtype and sample.shape == self._shape:
-                if not self._is_float:
-                    return sample[None]
-                flat = sample.reshape(-1)
-                if math.isfinite(flat.dot(flat)):
-                    return sample[None]
+            fits = sample.dtype is self._dtype and sample.shape == self._shape
+            if fits and (not self._is_float or np.isfinite(sample).all()):
+                return sample[None]
         except AttributeError:
             pass
         return check_rows(self._manifest, [np.asarray(sample)[None]])[0]

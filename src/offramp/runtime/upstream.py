@@ -57,6 +57,7 @@ class Upstream:
         self._up = asyncio.Event()
         self._call: Any = None
         self._why = "not connected yet"
+        self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -65,10 +66,9 @@ class Upstream:
 
     async def close(self) -> None:
         """Close the stream; requests in flight fail with `LinkDown`."""
+        self._closed = True
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await _stop(self._task)
         self._drop("closed")
 
     @property
@@ -136,7 +136,7 @@ class Upstream:
         pause_s = BACKOFF_S[0]
         async with grpc.aio.insecure_channel(self.address, options=client_options(self._max_bytes)) as channel:
             open_stream: Any = channel.stream_stream(STREAM_METHOD, None, pb.ModelStreamInferResponse.FromString)
-            while True:
+            while not self._closed:
                 await channel.channel_ready()
                 self._call = open_stream()
                 self._up.set()
@@ -145,7 +145,7 @@ class Upstream:
                 try:
                     heard = await self._read_all(self._call)
                 finally:
-                    await _stopped(writer)
+                    await _stop(writer)
                 pause_s = BACKOFF_S[0] if heard else min(2 * pause_s, BACKOFF_S[1])
                 await asyncio.sleep(pause_s)
 
@@ -156,12 +156,21 @@ class Upstream:
             while True:
                 reply = await call.read()
                 if reply is _EOF:
-                    self._drop((await call.details()) or "the peer closed the stream")
-                    return heard
+                    why = (await call.details()) or "the peer closed the stream"
+                    break
+                if reply is None:  # grpc.aio's way to say that it cannot be parsed
+                    call.cancel()
+                    why = "the peer sent something that is no answer"
+                    break
                 heard = True
                 self._deliver(reply)
         except grpc.aio.AioRpcError as error:
-            self._drop(error.details() or error.code().name)
+            why = error.details() or error.code().name
+        except asyncio.CancelledError:
+            if self._closed:
+                raise
+            why = "the stream was cancelled"
+        self._drop(why)
         return heard
 
     def _deliver(self, reply: pb.ModelStreamInferResponse) -> None:
@@ -195,7 +204,7 @@ class Upstream:
                 waiter.set_exception(self.down())
 
 
-async def _stopped(task: asyncio.Task[None]) -> None:
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end, without taking its cancellation for our own or the reverse."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])
