@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from offramp.cli.common import command_line, console, status_console
+from offramp.cli.common import command_line, say, status_console
 
 __all__ = ["build"]
 
@@ -54,5 +54,5 @@ def build(
         )
     manifest = report.cascade.manifest
     exits = ", ".join(manifest.exit_names)
-    console.print(f"built {target}: {len(manifest.segments)} segments, exits {exits}, {report.seconds:.0f} s")
-    console.print(f"verified: chained ONNX segments equal the torch model to {report.max_difference:.1e}")
+    say(f"built {target}: {len(manifest.segments)} segments, exits {exits}, {report.seconds:.0f} s")
+    say(f"verified: chained ONNX segments equal the torch model to {report.max_difference:.1e}")

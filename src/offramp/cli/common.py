@@ -29,6 +29,7 @@ __all__ = [
     "print_json",
     "progress_bar",
     "records_file",
+    "say",
     "status_console",
 ]
 
@@ -36,6 +37,11 @@ __all__ = [
 console = Console(highlight=False)
 #: progress and remarks go to stderr, so that stdout stays clean for scripts
 status_console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a sentence to stdout; a terminal wraps it, a pipe gets one line. ``[bold]`` marks work."""
+    console.print(text, soft_wrap=True)
 
 
 def print_json(body: Any) -> None:

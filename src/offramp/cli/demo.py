@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import command_line, console, git_commit, progress_bar, status_console
+from offramp.cli.common import command_line, console, git_commit, progress_bar, say, status_console
 
 if TYPE_CHECKING:
     from offramp.cascade.store import Cascade
@@ -61,7 +61,7 @@ def demo(
 
 
 def _step(number: int, text: str) -> None:
-    console.print(f"[bold]{number}/6 {text}[/bold]")
+    say(f"[bold]{number}/6 {text}[/bold]")
 
 
 def _build(folder: Path) -> None:
@@ -121,7 +121,7 @@ def _plan(cascade: Cascade, records: Records, profiles: dict[str, Profile], netw
     for endpoint in found.endpoints:
         endpoint.plan.save(plans / f"{endpoint.name}.json")
     console.print(plan_table(found))
-    console.print(found.why)
+    say(found.why)
     return found
 
 
@@ -147,7 +147,7 @@ def _runs(cascade: Cascade, search: SearchResult, network: Network, rows: int | 
         result = run_live(device, inputs, labels, name, before_row)
         result.save(cascade.path / "runs" / f"{name}.json")
         results.append(result)
-        console.print(
+        say(
             f"  {name}: {len(result)} answered, accuracy {result.accuracy:.1%}, mean "
             f"{result.mean_latency_s * 1e3:.1f} ms, {result.degraded_rows} degraded"
         )
@@ -192,4 +192,4 @@ def _summary(
         ),
     )
     console.print(runs_table(tuple(runs)))
-    console.print(f"report: {report}  ({seconds:.0f} s in all)")
+    say(f"report: {report}  ({seconds:.0f} s in all)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import command_line, console, print_json
+from offramp.cli.common import command_line, console, print_json, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,8 +93,8 @@ def import_(
         print_json([segment.model_dump(mode="json") for segment in manifest.segments])
         return
     console.print(_segments_table(manifest))
-    console.print(f"imported {target}: {len(manifest.segments)} segments, exits {', '.join(manifest.exit_names)}")
-    console.print(f"verified: {manifest.provenance.notes}")
+    say(f"imported {target}: {len(manifest.segments)} segments, exits {', '.join(manifest.exit_names)}")
+    say(f"verified: {manifest.provenance.notes}")
 
 
 def _read_labels(file: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import typer
 
-from offramp.cli.common import console, load_profiles, print_json, records_file
+from offramp.cli.common import console, load_profiles, print_json, records_file, say
 
 __all__ = ["plan", "plan_files"]
 
@@ -63,7 +63,7 @@ def plan(
         print_json({"plan_id": found.plan.plan_id, **found.model_dump(mode="json")})
         return
     console.print(plan_table(found))
-    console.print(found.why)
+    say(found.why)
     if explain:
         console.print(explain_table(found))
-    console.print(f"plan {found.plan.plan_id} -> {plan_file}")
+    say(f"plan {found.plan.plan_id} -> {plan_file}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import console, data_name, print_json, status_console
+from offramp.cli.common import console, data_name, print_json, say, status_console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,7 +75,7 @@ def profile(
         print_json([p.model_dump(mode="json") for p in profiles.values()])
         return
     console.print(profiles_table(profiles))
-    console.print(f"profiles -> {cascade / 'profiles'}")
+    say(f"profiles -> {cascade / 'profiles'}")
 
 
 def profiles_table(profiles: dict[str, Profile]) -> Table:

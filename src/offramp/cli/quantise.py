@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from offramp.cli.common import command_line, console, data_name, git_commit, print_json, progress_bar, status_console
+from offramp.cli.common import (
+    command_line,
+    console,
+    data_name,
+    git_commit,
+    print_json,
+    progress_bar,
+    say,
+    status_console,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +59,7 @@ def quantise(
         return
     console.print(_accuracy_table(fp32, int8))
     console.print(_latency_table(opened, costs, precision.int8))
-    console.print(f"records of the variant -> {_records_file(opened, str(precision))}")
+    say(f"records of the variant -> {_records_file(opened, str(precision))}")
 
 
 def _indices(text: str) -> list[int]:

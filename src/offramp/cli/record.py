@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from offramp.cli.common import command_line, console, data_name, git_commit, progress_bar, records_file
+from offramp.cli.common import command_line, data_name, git_commit, progress_bar, records_file, say
 
 __all__ = ["record"]
 
@@ -37,7 +37,5 @@ def record(
         records.save(file, dtype=dtype)
     counts = ", ".join(f"{name} {int((records.split == name).sum()):,}" for name in ("tune", "calibrate", "test"))
     accuracy = records.on("test").correct.mean(1)
-    console.print(f"recorded {records.exits} exits on {len(records):,} rows ({counts}) -> {file}")
-    console.print(
-        "test accuracy: " + "  ".join(f"{n} {a:.1%}" for n, a in zip(records.exit_names, accuracy, strict=True))
-    )
+    say(f"recorded {records.exits} exits on {len(records):,} rows ({counts}) -> {file}")
+    say("test accuracy: " + "  ".join(f"{n} {a:.1%}" for n, a in zip(records.exit_names, accuracy, strict=True)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from offramp.cli.common import console, records_file
+from offramp.cli.common import records_file, say
 
 __all__ = ["report"]
 
@@ -45,4 +45,4 @@ def report(
             profiles=tuple(load_profile(file) for file in sorted((cascade / "profiles").glob("*.json"))),
         ),
     )
-    console.print(f"report -> {output}")
+    say(f"report -> {output}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from offramp.cli.common import console, data_name, print_json, status_console
+from offramp.cli.common import console, data_name, print_json, say, status_console
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +135,7 @@ def run(
         )
         return
     console.print(runs_table((result,)))
-    console.print(f"run -> {target}")
+    say(f"run -> {target}")
 
 
 def upstream_address(network: Network, next_tier: str | None) -> str | None:
