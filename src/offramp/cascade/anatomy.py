@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import onnx_ir as ir
 
-from offramp.cascade.cuts import CutPoint, row_bytes
+from offramp.cascade.cuts import CutPoint
 from offramp.cascade.flops import HEAVY, node_flops
 from offramp.cascade.flow import crossing_sets
 from offramp.cascade.graph import OnnxGraph, reads
@@ -23,8 +23,8 @@ class Anatomy:
     """A model seen through its output ``logits``.
 
     ``nodes`` are the operations ``logits`` needs, in order, without constants; ``cuts`` all valid cut
-    points; ``flops`` one number per node of the model that matters, for one row (empty where shapes
-    are dynamic).
+    points; ``flops`` one number per node that matters, for one row (dynamic dimensions at
+    `NOMINAL_SIZE`).
     """
 
     graph: OnnxGraph
@@ -36,14 +36,14 @@ class Anatomy:
     probe: Probe
 
     @property
-    def total_flops(self) -> int | None:
+    def total_flops(self) -> int:
         """Of one row through the whole model, side exits not counted."""
-        return sum(self.flops[node] for node in self.nodes) if self.flops else None
+        return sum(self.flops[node] for node in self.nodes)
 
     @property
-    def input_bytes(self) -> int | None:
-        """Bytes of one raw row."""
-        return row_bytes(self.inputs)
+    def has_fixed_rows(self) -> bool:
+        """Whether no dimension but the batch is dynamic, so that flops hold for every row."""
+        return not any(None in spec.row_shape for spec in self.inputs)
 
     def side_nodes(self, exit_logits: ir.Value) -> list[ir.Node]:
         """The nodes that only the exit needs."""
@@ -84,7 +84,7 @@ def dissect(graph: OnnxGraph, logits: ir.Value, exits: Collection[ir.Value] = ()
     shown = [str(v.name) for node in heavy for v in (*_operands(node), node.outputs[0]) if not v.is_initializer()]
     names = [str(value.name) for value in (logits, *exits)]
     seen = probe(graph, list(dict.fromkeys([*names, *shown, *(name for names in crossing.values() for name in names)])))
-    flops = {} if any(None in spec.row_shape for spec in inputs) else _flops(matter, seen)
+    flops = _flops(matter, seen)
     cuts = _cut_points(nodes, crossing, seen, flops)
     return Anatomy(graph, logits, tuple(nodes), inputs, cuts, flops, seen)
 
@@ -105,9 +105,9 @@ def _flops(nodes: Sequence[ir.Node], seen: Probe) -> dict[ir.Node, int]:
 def _cut_points(
     nodes: Sequence[ir.Node], crossing: dict[int, tuple[str, ...]], seen: Probe, flops: dict[ir.Node, int]
 ) -> tuple[CutPoint, ...]:
-    before = list(accumulate((flops[node] for node in nodes), initial=0)) if flops else None
+    before = list(accumulate((flops[node] for node in nodes), initial=0))
     return tuple(
-        CutPoint(position, tuple(seen.rowwise[name] for name in names), None if before is None else before[position])
+        CutPoint(position, tuple(seen.rowwise[name] for name in names), before[position])
         for position, names in crossing.items()
         if all(name in seen.rowwise for name in names)
     )

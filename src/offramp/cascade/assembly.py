@@ -133,7 +133,7 @@ def _segment(
 
 
 def _segment_flops(anatomy: Anatomy, begin: int, end: int, point: ExitPoint | None) -> int | None:
-    if not anatomy.flops:
+    if not anatomy.has_fixed_rows:
         return None
     side = [] if point is None else anatomy.side_nodes(point.logits)
     return sum(anatomy.flops[node] for node in (*anatomy.nodes[begin:end], *side))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import prod
 
 import numpy as np
 
 from offramp.cascade.manifest import TensorSpec
 from offramp.errors import ConfigError
 
-__all__ = ["CutPoint", "cuts_by_name", "even_cuts", "useful_cuts"]
+__all__ = ["NOMINAL_SIZE", "CutPoint", "cuts_by_name", "even_cuts", "row_bytes", "useful_cuts"]
 
 #: compute between two cuts that is too little to tell them apart, as a share of the whole
 NEGLIGIBLE = 0.01
+#: size that a dynamic dimension is taken to have when cuts are compared
+NOMINAL_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,12 @@ class CutPoint:
     """A place where the graph may be cut.
 
     ``index`` counts the operations before it, ``tensors`` cross it, ``flops_before`` are the
-    floating point operations before it for one row (``None`` where shapes are dynamic).
+    floating point operations before it for one row (dynamic dimensions at `NOMINAL_SIZE`).
     """
 
     index: int
     tensors: tuple[TensorSpec, ...]
-    flops_before: int | None
+    flops_before: int
 
     @property
     def name(self) -> str:
@@ -46,22 +49,19 @@ class CutPoint:
         return row_bytes(self.tensors)
 
 
-def row_bytes(tensors: Iterable[TensorSpec]) -> int | None:
-    """Bytes of one row of all ``tensors``; ``None`` where a shape is dynamic."""
+def row_bytes(tensors: Iterable[TensorSpec], dynamic: int | None = None) -> int | None:
+    """Bytes of one row of all ``tensors``; ``None`` where a shape is dynamic and no size for it is given."""
     total = 0
     for tensor in tensors:
-        sizes = [size for size in tensor.row_shape if size is not None]
-        if len(sizes) != len(tensor.row_shape):
+        sizes = [dynamic if size is None else size for size in tensor.row_shape]
+        if None in sizes:
             return None
-        total += int(np.prod(sizes)) * np.dtype(tensor.dtype).itemsize
+        total += prod(size for size in sizes if size is not None) * np.dtype(tensor.dtype).itemsize
     return total
 
 
 def useful_cuts(
-    cuts: Sequence[CutPoint],
-    total_flops: int | None,
-    input_bytes: int | None,
-    keep: Collection[CutPoint] = (),
+    cuts: Sequence[CutPoint], total_flops: int, inputs: Sequence[TensorSpec], keep: Collection[CutPoint] = ()
 ) -> list[CutPoint]:
     """Drop the cuts that another one makes pointless.
 
@@ -73,40 +73,25 @@ def useful_cuts(
     Parameters
     ----------
     cuts : in order
-    total_flops : of the whole model; without it only groups of one payload are thinned
-    input_bytes : of one raw row
-    keep : cuts that must stay, for example because an exit follows
+    total_flops : of the whole model
+    inputs : the raw input
+    keep : cuts that must stay, for example because an exit sits there
     """
-    if not total_flops or any(cut.flops_before is None for cut in cuts):
-        return [c for c, after in zip(cuts, [*cuts[1:], None], strict=True) if c in keep or not _repeated(c, after)]
+    negligible = NEGLIGIBLE * total_flops
     chosen: list[CutPoint] = []
-    for number, group in enumerate(_groups(cuts, NEGLIGIBLE * total_flops)):
-        wanted = [cut for cut in group if cut in keep]
-        candidates = [cut for cut in group if (cut.flops_before or 0) < (1 - NEGLIGIBLE) * total_flops]
-        if number == 0:
-            candidates = [cut for cut in candidates if _beats_input(cut, input_bytes, NEGLIGIBLE * total_flops)]
-        if wanted:
+    for group in _groups(cuts, negligible):
+        candidates = [cut for cut in group if total_flops - cut.flops_before > negligible]
+        if group and group[0].flops_before <= negligible:
+            candidates = [cut for cut in candidates if _size(cut.tensors) < _size(inputs)]
+        if wanted := [cut for cut in group if cut in keep]:
             chosen += wanted
         elif candidates:
-            chosen.append(min(candidates, key=lambda cut: (_size(cut), -cut.index)))
+            chosen.append(min(candidates, key=lambda cut: (_size(cut.tensors), -cut.index)))
     return chosen
 
 
-def _size(cut: CutPoint) -> float:
-    return float("inf") if cut.payload_bytes is None else cut.payload_bytes
-
-
-def _repeated(cut: CutPoint, after: CutPoint | None) -> bool:
-    """Whether the very next operation gives a cut of the same tensors' shape."""
-    return (
-        after is not None
-        and after.index == cut.index + 1
-        and [(t.dtype, t.shape) for t in after.tensors] == [(t.dtype, t.shape) for t in cut.tensors]
-    )
-
-
-def _beats_input(cut: CutPoint, input_bytes: int | None, negligible: float) -> bool:
-    return (cut.flops_before or 0) > negligible or input_bytes is None or _size(cut) < input_bytes
+def _size(tensors: Sequence[TensorSpec]) -> int:
+    return row_bytes(tensors, NOMINAL_SIZE) or 0
 
 
 def _groups(cuts: Sequence[CutPoint], negligible: float) -> list[list[CutPoint]]:
@@ -114,16 +99,15 @@ def _groups(cuts: Sequence[CutPoint], negligible: float) -> list[list[CutPoint]]
     groups: list[list[CutPoint]] = [[]]
     begin = 0
     for cut in cuts:
-        flops = cut.flops_before or 0
-        if flops - begin > negligible:
+        if cut.flops_before - begin > negligible:
             groups.append([])
-            begin = flops
+            begin = cut.flops_before
         groups[-1].append(cut)
     return groups
 
 
 def even_cuts(
-    cuts: Sequence[CutPoint], segments: int, total_flops: int | None, keep: Collection[CutPoint] = ()
+    cuts: Sequence[CutPoint], segments: int, total_flops: int, keep: Collection[CutPoint] = ()
 ) -> list[CutPoint]:
     """Choose cuts for ``segments`` segments of about equal compute.
 
@@ -131,7 +115,7 @@ def even_cuts(
     ----------
     cuts : all that may be chosen, in order
     segments : wanted; ``segments - 1`` cuts
-    total_flops : of the whole model; without it the operations are counted instead
+    total_flops : of the whole model
     keep : cuts that must be among them
 
     Raises
@@ -153,10 +137,9 @@ def even_cuts(
         )
     if len(keep) > segments - 1:
         raise ConfigError(f"{len(keep)} early exits need at least {len(keep) + 1} segments, not {segments}")
-    place = [cut.index if total_flops is None else cut.flops_before or 0 for cut in cuts]
-    whole = total_flops or (max(place, default=0) + 1)
+    place = [cut.flops_before for cut in cuts]
     chosen = {cuts.index(cut) for cut in keep}
-    targets = sorted((whole * j / segments for j in range(1, segments)), key=lambda t: abs(t - whole / 2), reverse=True)
+    targets = [total_flops * j / segments for j in range(1, segments)]
     for position in chosen:  # a kept cut takes the target next to it
         targets.remove(min(targets, key=lambda t: abs(t - place[position])))
     for target in targets:

@@ -214,7 +214,7 @@ def _choose(
             f"{anatomy.graph.where}: has no valid cut with at most {max_crossing} crossing tensor(s); "
             "allow more of them, or ask for 1 segment"
         )
-    useful = useful_cuts(anatomy.cuts, anatomy.total_flops, anatomy.input_bytes, keep=forced)
+    useful = useful_cuts(anatomy.cuts, anatomy.total_flops, anatomy.inputs, keep=forced)
     if segments is None:
         return useful
     pool = useful if segments - 1 <= len(useful) else list(anatomy.cuts)

@@ -18,6 +18,7 @@ __all__ = [
     "Provenance",
     "SegmentSpec",
     "TensorSpec",
+    "TokenizerSpec",
     "VariantSpec",
 ]
 
@@ -85,6 +86,19 @@ class SegmentSpec(_Value):
         return next((v for v in self.variants if v.precision == precision), None)
 
 
+class TokenizerSpec(_Value):
+    """How text becomes the cascade's inputs: a ``tokenizer.json`` of the package ``tokenizers``.
+
+    ``max_length`` counts the special tokens too; ``pad_id`` fills rows up to the batch's longest.
+    """
+
+    file: FileName
+    sha256: Sha256
+    file_bytes: Annotated[int, Field(ge=0)]
+    max_length: Annotated[int, Field(ge=2)]
+    pad_id: Annotated[int, Field(ge=0)] = 0
+
+
 class Calibration(_Value):
     """Temperature of every exit, and how it was fitted; 1.0 means as trained."""
 
@@ -118,9 +132,10 @@ class Provenance(_Value):
 class Manifest(_Value):
     """All that ``cascade.json`` holds.
 
-    ``sha256`` covers the whole file; `fingerprint` covers the segments alone, without their variants,
-    so that calibrating a cascade or adding an int8 variant does not orphan its records, profiles and
-    plans.
+    ``sha256`` covers the whole file; `fingerprint` covers segments, labels and tokenizer alone, without
+    variants, so that calibrating a cascade or adding an int8 variant does not orphan its records,
+    profiles and plans. A cascade with a ``tokenizer`` reads text: its inputs are ids, mask and, for two
+    texts, types, each (rows, length) int64.
     """
 
     schema_version: Literal[1] = 1
@@ -129,6 +144,7 @@ class Manifest(_Value):
     labels: tuple[str, ...]
     inputs: tuple[TensorSpec, ...]
     preprocessing: str = ""
+    tokenizer: TokenizerSpec | None = None
     segments: Annotated[tuple[SegmentSpec, ...], Field(min_length=1)]
     calibration: Calibration
     data: DataSpec | None = None
@@ -145,6 +161,8 @@ class Manifest(_Value):
         files = [file for segment in self.segments for file in (segment.file, *(v.file for v in segment.variants))]
         if len(set(files)) != len(files):
             raise ValueError("two segments share a file")
+        if self.tokenizer is not None and len(self.inputs) not in (2, 3):
+            raise ValueError(f"a tokenizer gives 2 or 3 inputs (ids, mask, types), not {len(self.inputs)}")
         expected = self.inputs
         for index, segment in enumerate(self.segments):
             if [t.name for t in segment.inputs] != [t.name for t in expected]:
@@ -167,11 +185,13 @@ class Manifest(_Value):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over the segments and labels: what records, profiles and plans refer to."""
-        body = {
+        """sha256 over segments, labels and tokenizer: what records, profiles and plans refer to."""
+        body: dict[str, Any] = {
             "segments": [s.model_dump(mode="json", exclude={"variants"}) for s in self.segments],
             "labels": list(self.labels),
         }
+        if self.tokenizer is not None:
+            body["tokenizer"] = self.tokenizer.model_dump(mode="json")
         return hashlib.sha256(_canonical(body)).hexdigest()
 
     def tensors_at(self, cut: int) -> tuple[TensorSpec, ...]:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from offramp.cascade.cuts import NOMINAL_SIZE
 from offramp.cascade.graph import OnnxGraph
 from offramp.cascade.manifest import DType, TensorSpec
 from offramp.cascade.segment import session_options
@@ -20,7 +21,7 @@ from offramp.errors import CascadeError
 __all__ = ["DYNAMIC_SIZES", "Probe", "input_specs", "probe", "random_rows"]
 
 #: sizes tried for dimensions that are dynamic beside the batch
-DYNAMIC_SIZES = (32, 48)
+DYNAMIC_SIZES = (NOMINAL_SIZE, 48)
 _ROWS = 3
 Array = NDArray[Any]
 

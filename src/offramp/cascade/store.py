@@ -14,9 +14,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from offramp.cascade.manifest import SCHEMA_VERSION, Calibration, Manifest, SegmentSpec, VariantSpec
+from offramp.cascade.manifest import SCHEMA_VERSION, Calibration, Manifest, SegmentSpec, TokenizerSpec, VariantSpec
 from offramp.cascade.precision import precision_at, segments_of
 from offramp.cascade.segment import Segment
+from offramp.cascade.text import InputReader, Tokenizer
 from offramp.errors import CascadeError
 
 __all__ = ["Cascade", "open_cascade", "save_cascade", "sha256_of_file", "write_bytes_atomic", "write_text_atomic"]
@@ -74,6 +75,16 @@ class Cascade:
                 "'offramp quantise CASCADE --segments N,N' makes one"
             )
         return variant.file
+
+    def reader(self) -> InputReader:
+        """Turns rows as the data has them into the cascade's inputs: tokenises where it reads text.
+
+        Raises
+        ------
+        CascadeError : the tokenizer cannot be loaded
+        """
+        spec = self.manifest.tokenizer
+        return InputReader(None if spec is None else Tokenizer(self.path / spec.file, spec))
 
     def with_calibration(self, calibration: Calibration) -> Cascade:
         """Store new temperatures in ``cascade.json`` (atomically) and return the cascade with them."""
@@ -158,10 +169,12 @@ def open_cascade(path: str | Path, verify: bool = True) -> Cascade:
         _check_file(folder, f"segment {index}", segment, verify)
         for variant in segment.variants:
             _check_file(folder, f"the {variant.precision} variant of segment {index}", variant, verify)
+    if manifest.tokenizer is not None:
+        _check_file(folder, "the tokenizer", manifest.tokenizer, verify)
     return Cascade(folder, manifest)
 
 
-def _check_file(folder: Path, what: str, spec: SegmentSpec | VariantSpec, verify: bool) -> None:
+def _check_file(folder: Path, what: str, spec: SegmentSpec | VariantSpec | TokenizerSpec, verify: bool) -> None:
     file = folder / spec.file
     if not file.is_file():
         raise CascadeError(f"{file}: {what} is missing; build or copy the cascade again")
@@ -213,7 +226,7 @@ def save_cascade(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     ----------
     path : the folder to make, by custom ``NAME.cascade``
     manifest : what goes into ``cascade.json``; its hashes must match ``files``
-    files : content of every segment file, by name
+    files : content of every segment file and of the tokenizer, by name
     overwrite : replace a cascade that is already there
 
     Raises
@@ -223,12 +236,13 @@ def save_cascade(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     folder = Path(path)
     if folder.exists() and not overwrite:
         raise CascadeError(f"{folder}: already exists; choose another name or pass --overwrite")
-    for segment in manifest.segments:
-        content = files.get(segment.file)
+    specs = (*manifest.segments, *(() if manifest.tokenizer is None else (manifest.tokenizer,)))
+    for spec in specs:
+        content = files.get(spec.file)
         if content is None:
-            raise CascadeError(f"{folder}: no content given for {segment.file}")
-        if hashlib.sha256(content).hexdigest() != segment.sha256:
-            raise CascadeError(f"{folder}: the content of {segment.file} does not match its sha256")
+            raise CascadeError(f"{folder}: no content given for {spec.file}")
+        if hashlib.sha256(content).hexdigest() != spec.sha256:
+            raise CascadeError(f"{folder}: the content of {spec.file} does not match its sha256")
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
