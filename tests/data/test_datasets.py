@@ -25,7 +25,7 @@ def test_digits() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(DataError, match="unknown data set 'digit'; did you mean 'digits'"):
         load_dataset("digit")
-    with pytest.raises(DataError, match=r"known are digits, cifar10-jpeg, cifar100 and paths ending in \.npz"):
+    with pytest.raises(DataError, match=r"known are digits, .*, sst2, hf:NAME, and paths of .* files ending in \.npz"):
         load_dataset("imagenet-21k")
 
 
@@ -155,8 +155,12 @@ def test_no_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.skipif(data_folder() is None, reason="no data folder: set OFFRAMP_DATA to run this")
 @pytest.mark.parametrize(
     ("name", "classes", "first"),
-    [("cifar10-jpeg", 10, "frog"), ("cifar100", 100, "cattle")],
-    ids=["cifar10", "cifar100"],
+    [
+        ("cifar10-jpeg", 10, "frog"),
+        ("cifar100", 100, "cattle"),
+        ("cifar100-coarse", 20, "large_omnivores_and_herbivores"),
+    ],
+    ids=["cifar10", "cifar100", "coarse"],
 )
 def test_cifar(name: str, classes: int, first: str) -> None:
     data = load_dataset(name)
@@ -166,3 +170,12 @@ def test_cifar(name: str, classes: int, first: str) -> None:
     assert data.fixed_test[50000:].all()
     assert np.bincount(data.labels).tolist() == [60000 // classes] * classes
     assert data.label_names[data.labels[0]] == first
+
+
+@pytest.mark.data
+@pytest.mark.skipif(data_folder() is None, reason="no data folder: set OFFRAMP_DATA to run this")
+def test_the_exact_subset_of_cifar10() -> None:
+    data = load_dataset("cifar10-exact-subset")
+    assert data.inputs[0].shape == (6187, 32, 32, 3)
+    assert int(data.fixed_test.sum()) == 1017
+    assert data.label_names[data.labels[data.fixed_test][0]] == "cat"

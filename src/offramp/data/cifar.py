@@ -1,4 +1,4 @@
-"""CIFAR-10 (as JPEG, lossy) and CIFAR-100 (exact pixels), as found under ``OFFRAMP_DATA``."""
+"""CIFAR-10 (as JPEG, or the exact subset) and CIFAR-100 (exact), as found under ``OFFRAMP_DATA``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from offramp.data.dataset import Dataset
 from offramp.data.registry import shared_file
 from offramp.errors import DataError
 
-__all__ = ["CIFAR10_LABELS", "load_cifar10_jpeg", "load_cifar100"]
+__all__ = [
+    "CIFAR10_LABELS",
+    "load_cifar10_exact_subset",
+    "load_cifar10_jpeg",
+    "load_cifar100",
+    "load_cifar100_coarse",
+]
 
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -30,12 +36,37 @@ def load_cifar10_jpeg() -> Dataset:
     return _joined("cifar10-jpeg", [images for images, _ in parts], labels, CIFAR10_LABELS, "CIFAR-10 (JPEG)")
 
 
+def load_cifar10_exact_subset() -> Dataset:
+    """The part of CIFAR-10 whose exact pixels are at hand: 5,170 train + 1,017 test images (32, 32, 3) uint8.
+
+    The test rows are the first 1,017 of the published test set: enough to check published accuracies.
+    """
+    images, arrays = _read("cifar10_lossless_subset_webp.npz", _webp_images)
+    return Dataset(
+        "cifar10-exact-subset",
+        (images,),
+        arrays["labels"].astype(np.int64),
+        CIFAR10_LABELS,
+        arrays["is_test"].astype(bool),
+        "CIFAR-10 (exact pixels, 5,170 train and 1,017 test images)",
+    )
+
+
 def load_cifar100() -> Dataset:
-    """CIFAR-100, fine labels: 50,000 + 10,000 images (32, 32, 3) uint8, exact pixels, original order."""
+    """CIFAR-100, 100 fine labels: 50,000 + 10,000 images (32, 32, 3) uint8, exact pixels, original order."""
+    return _cifar100("cifar100", "fine", "CIFAR-100 (exact)")
+
+
+def load_cifar100_coarse() -> Dataset:
+    """CIFAR-100 with its 20 superclasses as labels; the same images in the same order."""
+    return _cifar100("cifar100-coarse", "coarse", "CIFAR-100 (exact), superclasses")
+
+
+def _cifar100(name: str, kind: str, description: str) -> Dataset:
     parts = [_read(f"cifar100_{part}_webp.npz", _webp_images) for part in ("train", "test")]
-    labels = [part["fine_labels"].astype(np.int64) for _, part in parts]
-    names = tuple(str(name) for name in parts[0][1]["fine_names"])
-    return _joined("cifar100", [images for images, _ in parts], labels, names, "CIFAR-100 (exact)")
+    labels = [part[f"{kind}_labels"].astype(np.int64) for _, part in parts]
+    names = tuple(str(label) for label in parts[0][1][f"{kind}_names"])
+    return _joined(name, [images for images, _ in parts], labels, names, description)
 
 
 Arrays = dict[str, NDArray[Any]]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.data.source import RowSource
 from offramp.errors import DataError
 
 __all__ = ["SPLITS", "Dataset", "split_rows"]
@@ -21,9 +22,10 @@ SPLITS = ("train", "tune", "calibrate", "test")
 class Dataset:
     """Labelled rows.
 
-    ``inputs`` are arrays of n rows each, in the order of the model's arguments; ``labels`` (n,)
-    int64; ``fixed_test`` (n,) bool marks rows the publisher set aside for testing (all False where
-    he did not).
+    ``inputs`` are arrays of n rows each, in the order of the model's arguments; they may be
+    memory-mapped. Text is a column of ``str`` (dtype object), one for each sentence, as published:
+    the tokeniser belongs to the cascade. ``labels`` (n,) int64; ``fixed_test`` (n,) bool marks rows
+    the publisher set aside for testing (all False where he did not).
     """
 
     name: str
@@ -56,15 +58,20 @@ class Dataset:
 
     @property
     def sha256(self) -> str:
-        """sha256 over dtype, shape and bytes of every input and of the labels."""
+        """sha256 over dtype, shape and bytes of every input and of the labels; text counts as UTF-8."""
         digest = hashlib.sha256()
         for array in (*self.inputs, self.labels):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            if array.dtype == object:
+                for text in array:
+                    encoded = text.encode()
+                    digest.update(len(encoded).to_bytes(8, "little") + encoded)
+            else:
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
-def split_rows(dataset: Dataset, seed: int, tune: float, calibrate: float, test: float = 0.0) -> NDArray[np.str_]:
+def split_rows(dataset: RowSource, seed: int, tune: float, calibrate: float, test: float = 0.0) -> NDArray[np.str_]:
     """Assign every row to train, tune, calibrate or test, once and reproducibly.
 
     Parameters
