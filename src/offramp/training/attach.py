@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from offramp.errors import ConfigError, TrainingError
 from offramp.training.cut import cut_after, first_line
 from offramp.training.heads import make_head
+from offramp.training.token_heads import TokenHead
 
-__all__ = ["FINAL", "ExitPlacement", "MultiExit"]
+__all__ = ["FINAL", "ExitPlacement", "MultiExit", "apply_head", "as_tuple"]
 
 #: name and place of the exit every network has
 FINAL = "final"
@@ -32,6 +33,16 @@ class ExitPlacement:
         return self.name or self.after
 
 
+def as_tuple(value: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """One tensor or several, as a tuple."""
+    return (value,) if isinstance(value, Tensor) else tuple(value)
+
+
+def apply_head(head: nn.Module, tensors: tuple[Tensor, ...]) -> Tensor:
+    """Logits (n, K) from what a segment returns; only heads for text look behind the features."""
+    return head(*tensors) if isinstance(head, TokenHead) else head(tensors[0])  # type: ignore[no-any-return]
+
+
 class MultiExit(nn.Module):
     """A network with early exits; the code of the network stays as it is.
 
@@ -40,15 +51,18 @@ class MultiExit(nn.Module):
 
     Parameters
     ----------
-    module : takes one tensor (n, ...), returns logits (n, K)
+    module : takes one or several tensors (n, ...), returns logits (n, K)
     exits : in the order of the network; the network's own output is the last exit, ``final``
-    example : a few rows (n, ...), as they come from the data; sizes the heads
-    inputs : preprocessing put in front of the first segment
+    example : a few rows (n, ...) of every input, as they come from the data; sizes the heads
+    inputs : preprocessing put in front of the first segment, for the first input
+    sequences : rows are sequences, their length (the second dimension of every tensor) may differ
+        from batch to batch
 
     Attributes
     ----------
     segments, heads : E segments and E - 1 heads
     exit_names, exit_modules : names of the E exits and the modules they stand behind
+    input_names : as the network's ``forward`` calls them, ``input`` where it takes only one
 
     Raises
     ------
@@ -67,8 +81,9 @@ class MultiExit(nn.Module):
         self,
         module: nn.Module,
         exits: Sequence[ExitPlacement],
-        example: Tensor,
+        example: Tensor | Sequence[Tensor],
         inputs: nn.Module | None = None,
+        sequences: bool = False,
     ) -> None:
         super().__init__()
         self.exit_names = (*(place.label for place in exits), FINAL)
@@ -77,26 +92,29 @@ class MultiExit(nn.Module):
             raise ConfigError(f"two exits share a name: {', '.join(self.exit_names)}; {FINAL!r} is the last one's")
         self.inputs = nn.Identity() if inputs is None else inputs
         self.segments = nn.ModuleList(cut_after(module, [place.after for place in exits]))
-        features = self._dry_run(example)
+        self.sequences = sequences
+        names = _placeholders(self.segments[0])
+        self.input_names = names if len(names) > 1 else ("input",)
+        features = self._dry_run(as_tuple(example))
         self.classes = int(features[-1].shape[1])
         self.heads = nn.ModuleList(
             make_head(place.head, tuple(tensor.shape[1:]), self.classes)
             for place, tensor in zip(exits, features, strict=False)
         )
 
-    def _dry_run(self, example: Tensor) -> list[Tensor]:
-        """What every segment returns for ``example``."""
+    def _dry_run(self, example: tuple[Tensor, ...]) -> list[Tensor]:
+        """What every segment computes from ``example``, without the inputs it hands on."""
         training = self.training
         self.eval()
         found: list[Tensor] = []
         try:
             with torch.no_grad():
-                value = self.inputs(example)
+                tensors = (self.inputs(example[0]), *example[1:])
                 for segment in self.segments:
-                    value = segment(value)
-                    found.append(value)
+                    tensors = as_tuple(segment(*tensors))
+                    found.append(tensors[0])
         except Exception as error:  # user code on user data
-            kind = f"{str(example.dtype).removeprefix('torch.')} {tuple(example.shape[1:])}"
+            kind = ", ".join(f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape[1:])}" for each in example)
             raise TrainingError(f"the model does not run on rows of {kind}: {first_line(error)}") from error
         finally:
             self.train(training)
@@ -108,11 +126,20 @@ class MultiExit(nn.Module):
         """The head of exit ``index``; the last exit needs none."""
         return self.heads[index] if index < len(self.heads) else nn.Identity()
 
-    def forward(self, rows: Tensor) -> list[Tensor]:
+    def handed_inputs(self, cut: int) -> tuple[str, ...]:
+        """Names of the inputs that cross cut ``cut`` (1 is in front of segment 1), behind the features."""
+        return _placeholders(self.segments[cut])[1:]
+
+    def forward(self, *rows: Tensor) -> list[Tensor]:
         """Logits (n, K) of every exit, first to last."""
-        value = self.inputs(rows)
+        tensors = (self.inputs(rows[0]), *rows[1:])
         logits = []
         for index, segment in enumerate(self.segments):
-            value = segment(value)
-            logits.append(self.heads[index](value) if index < len(self.heads) else value)
+            tensors = as_tuple(segment(*tensors))
+            logits.append(apply_head(self.exit_head(index), tensors))
         return logits
+
+
+def _placeholders(segment: nn.Module) -> tuple[str, ...]:
+    assert isinstance(segment, fx.GraphModule)
+    return tuple(node.name for node in segment.graph.nodes if node.op == "placeholder")

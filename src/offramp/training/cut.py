@@ -13,12 +13,19 @@ from offramp.errors import ConfigError, TrainingError
 __all__ = ["cut_after", "first_line", "places_to_cut"]
 
 
+#: a module with this attribute set is one step of the graph; its own code is not looked into
+WHOLE = "traced_whole"
+
+
 class _Tracer(fx.Tracer):
     """Notes what the wanted modules return, leaf or not."""
 
     def __init__(self, wanted: Sequence[str]) -> None:
         super().__init__()
         self.returned: dict[str, list[Any]] = {path: [] for path in wanted}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return bool(getattr(m, WHOLE, False)) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -35,17 +42,22 @@ def cut_after(module: nn.Module, paths: Sequence[str]) -> list[fx.GraphModule]:
 
     The segments share parameters and submodules with ``module``; run one after another they compute
     what it computes. Modules are torch's own layers or anything made of them, so residual
-    connections inside a block do not matter.
+    connections inside a block do not matter. A module that cannot be traced may stand as one step:
+    set its attribute ``traced_whole`` to True.
+
+    A segment returns the output of the named module, and behind it those inputs of the network that
+    are still needed, such as a mask; the next one takes them in this order. One tensor is returned
+    as it is, several as a tuple.
 
     Parameters
     ----------
-    module : takes one tensor, returns one tensor
+    module : takes one or several tensors, returns one tensor
     paths : as in ``module.named_modules()``, in the order of the network
 
     Raises
     ------
     ConfigError : unknown path, wrong order, module not called exactly once, or more than its one
-        output crosses the cut
+        output and the inputs behind the first crosses the cut
     TrainingError : the graph depends on the data (``if`` on a tensor's values), or on the training mode
 
     Examples
@@ -165,8 +177,9 @@ def _ancestors(node: fx.Node) -> set[fx.Node]:
 def _check_crossings(
     graph: fx.Graph, cuts: list[fx.Node], paths: Sequence[str], segment_of: dict[fx.Node, int]
 ) -> None:
+    sides = _side_inputs(graph)
     for node in graph.nodes:
-        if node.op == "get_attr":  # parameters are copied into each segment that reads them
+        if node.op == "get_attr" or node in sides:  # parameters are copied into each segment that reads them
             continue
         here = segment_of[node]
         is_cut = here < len(cuts) and cuts[here] is node
@@ -179,6 +192,11 @@ def _check_crossings(
             )
 
 
+def _side_inputs(graph: fx.Graph) -> list[fx.Node]:
+    """Every input but the first: what may be handed from segment to segment."""
+    return [node for node in graph.nodes if node.op == "placeholder"][1:]
+
+
 def _extract(
     module: nn.Module, graph: fx.Graph, cuts: list[fx.Node], segment_of: dict[fx.Node, int], index: int
 ) -> fx.GraphModule:
@@ -186,6 +204,8 @@ def _extract(
     copied: dict[fx.Node, fx.Node] = {}
     if index:
         copied[cuts[index - 1]] = part.placeholder("features")
+        for side in _needed_from(graph, segment_of, index):
+            copied[side] = part.placeholder(side.name)
 
     def source(node: fx.Node) -> fx.Node:
         if node not in copied:  # only parameters come from elsewhere
@@ -198,6 +218,12 @@ def _extract(
     (output,) = (node for node in graph.nodes if node.op == "output")
     last = cuts[index] if index < len(cuts) else output.args[0]
     assert isinstance(last, fx.Node)
-    part.output(copied[last])
+    handed = (copied[last], *(copied[side] for side in _needed_from(graph, segment_of, index + 1)))
+    part.output(handed if len(handed) > 1 else handed[0])
     part.lint()
     return fx.GraphModule(module, part, class_name=f"Segment{index}")
+
+
+def _needed_from(graph: fx.Graph, segment_of: dict[fx.Node, int], index: int) -> list[fx.Node]:
+    """The side inputs that segment ``index`` or a later one reads."""
+    return [node for node in _side_inputs(graph) if any(segment_of[user] >= index for user in node.users)]

@@ -31,9 +31,9 @@ from offramp.cascade.manifest import (
 from offramp.cascade.segment import Segment
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import TrainingError
-from offramp.training.attach import MultiExit
-from offramp.training.recipe import set_memory_format
+from offramp.training.attach import MultiExit, as_tuple
 from offramp.training.onnx_file import ExitSegment, segment_to_onnx
+from offramp.training.recipe import set_memory_format
 
 __all__ = ["TOLERANCE", "Origin", "export_cascade", "export_segments", "max_logit_difference"]
 
@@ -55,14 +55,19 @@ class Origin:
 
 
 def export_cascade(
-    network: MultiExit, rows: Tensor, path: str | Path, origin: Origin, *, overwrite: bool = False
+    network: MultiExit,
+    rows: Tensor | Sequence[Tensor],
+    path: str | Path,
+    origin: Origin,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Cascade, float]:
     """Export ``network``, verify the files against it on real rows, and only then save the folder.
 
     Parameters
     ----------
     network : trained
-    rows : (n, ...) raw inputs as the data has them, at least 2; the first 256 are verified on
+    rows : (n, ...) of every input as the data has them, at least 2; the first 256 are verified on
     path : folder to make, by custom ``NAME.cascade``
     overwrite : replace a cascade that is already there
 
@@ -76,9 +81,9 @@ def export_cascade(
     CascadeError : the folder exists and ``overwrite`` is off
     """
     set_memory_format(network.eval(), torch.contiguous_format)
-    files, specs = export_segments(network, rows[:2])
-    manifest = _manifest(network, rows, specs, origin)
-    checked = rows[:VERIFIED_ROWS]
+    checked = tuple(each[:VERIFIED_ROWS] for each in as_tuple(rows))
+    files, specs = export_segments(network, tuple(each[:2] for each in checked))
+    manifest = _manifest(network, specs, origin)
     with tempfile.TemporaryDirectory() as folder:
         draft = save_cascade(Path(folder) / "draft.cascade", manifest, files)
         difference = max_logit_difference(network, draft.load_segments(), checked)
@@ -87,21 +92,24 @@ def export_cascade(
             f"{path}: the exported segments differ from the torch model by {difference:.1e} in a logit, "
             f"above {TOLERANCE:.0e}; an operator of the model exports wrongly, replace it"
         )
-    notes = f"chained ONNX segments equal the torch model to {difference:.1e} on {len(checked)} rows"
+    notes = f"chained ONNX segments equal the torch model to {difference:.1e} on {len(checked[0])} rows"
     provenance = manifest.provenance.model_copy(update={"notes": notes})
     manifest = manifest.model_copy(update={"provenance": provenance})
     return save_cascade(path, manifest, files, overwrite=overwrite), difference
 
 
-def export_segments(network: MultiExit, example: Tensor) -> tuple[dict[str, bytes], tuple[SegmentSpec, ...]]:
+def export_segments(
+    network: MultiExit, example: Tensor | Sequence[Tensor]
+) -> tuple[dict[str, bytes], tuple[SegmentSpec, ...]]:
     """ONNX file and description of every segment.
 
-    The first takes ``input``, cut i is called ``cut{i}``, and the batch is dynamic.
+    The first takes the network's inputs, cut i hands over ``cut{i}``, and behind it the inputs still
+    needed, as ``{name}{i}``. The batch is dynamic.
 
     Parameters
     ----------
     network : as trained
-    example : (2, ...) raw rows
+    example : (2, ...) raw rows of every input
 
     Raises
     ------
@@ -110,67 +118,86 @@ def export_segments(network: MultiExit, example: Tensor) -> tuple[dict[str, byte
     network.eval()
     files: dict[str, bytes] = {}
     specs: list[SegmentSpec] = []
-    name, value = "input", example
+    names, tensors = network.input_names, as_tuple(example)
     for index, exit_name in enumerate(network.exit_names):
-        last = index == len(network.segments) - 1
         segment = ExitSegment(network, index).eval()
-        hand_over = None if last else f"cut{index + 1}"
-        content = segment_to_onnx(segment, value, name, hand_over)
+        with torch.no_grad():
+            features = segment.features(*tensors)
+        hand_over = _hand_over_names(network, index)
+        content = segment_to_onnx(segment, tensors, names, hand_over)
         file = f"segment-{index:02d}.onnx"
         files[file] = content
-        with torch.no_grad():
-            features = segment.features(value)
         specs.append(
             SegmentSpec(
                 file=file,
                 sha256=hashlib.sha256(content).hexdigest(),
                 file_bytes=len(content),
-                inputs=(_tensor_spec(name, value),),
-                outputs=() if hand_over is None else (_tensor_spec(hand_over, features),),
+                inputs=_tensor_specs(network, names, tensors),
+                outputs=_tensor_specs(network, hand_over, features),
                 exit=ExitSpec(name=exit_name, module=network.exit_modules[index]),
-                flops=_flops(segment, value[:1]),
+                flops=_flops(segment, tuple(each[:1] for each in tensors)),
             )
         )
-        name, value = hand_over or "", features
+        names, tensors = hand_over, features
     return files, tuple(specs)
 
 
-def max_logit_difference(network: MultiExit, segments: Sequence[Segment], rows: Tensor) -> float:
+def max_logit_difference(network: MultiExit, segments: Sequence[Segment], rows: Tensor | Sequence[Tensor]) -> float:
     """Largest absolute difference of any logit, chained segments against ``network``.
 
-    All rows at once and the first row alone, so that a batch frozen into a file shows.
+    All rows at once and the first row alone (of sequences also its first half), so that a batch or a
+    length frozen into a file shows.
     """
+    tensors = as_tuple(rows)
+    batches = [tensors, tuple(each[:1] for each in tensors)]
+    if network.sequences:
+        batches.append(tuple(each[:1, : max(2, each.shape[1] // 2)] for each in tensors))
+    return max(_difference(network, segments, batch) for batch in batches)
+
+
+def _difference(network: MultiExit, segments: Sequence[Segment], batch: tuple[Tensor, ...]) -> float:
     worst = 0.0
-    tensors: tuple[NDArray[Any], ...]
-    for batch in (rows, rows[:1]):
-        with torch.no_grad():
-            expected = [logits.numpy() for logits in network(batch)]
-        tensors = (batch.numpy(),)
-        for segment, wanted in zip(segments, expected, strict=True):
-            tensors, logits = segment.run_with_logits(tensors)
-            assert logits is not None
-            worst = float(np.fmax(worst, np.abs(logits - wanted).max(initial=0.0)))
+    with torch.no_grad():
+        expected = [logits.numpy() for logits in network(*batch)]
+    tensors: tuple[NDArray[Any], ...] = tuple(each.numpy() for each in batch)
+    for segment, wanted in zip(segments, expected, strict=True):
+        tensors, logits = segment.run_with_logits(tensors)
+        assert logits is not None
+        worst = float(np.fmax(worst, np.abs(logits - wanted).max(initial=0.0)))
     return worst
 
 
-def _tensor_spec(name: str, value: Tensor) -> TensorSpec:
-    dtype = str(value.dtype).removeprefix("torch.")
-    return TensorSpec(name=name, dtype=cast("DType", dtype), shape=(None, *value.shape[1:]))
+def _hand_over_names(network: MultiExit, index: int) -> tuple[str, ...]:
+    if index == len(network.segments) - 1:
+        return ()
+    return (f"cut{index + 1}", *(f"{name}{index + 1}" for name in network.handed_inputs(index + 1)))
 
 
-def _flops(segment: nn.Module, row: Tensor) -> int:
-    """Two per multiply-add, for one row."""
+def _tensor_specs(network: MultiExit, names: Sequence[str], tensors: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
+    free = 2 if network.sequences else 1
+    return tuple(
+        TensorSpec(
+            name=name,
+            dtype=cast("DType", str(each.dtype).removeprefix("torch.")),
+            shape=(*([None] * free), *each.shape[free:]),
+        )
+        for name, each in zip(names, tensors, strict=False)  # the last segment hands nothing over
+    )
+
+
+def _flops(segment: nn.Module, row: tuple[Tensor, ...]) -> int:
+    """Two per multiply-add, for one row; of sequences for one as long as the example."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        segment(row, torch.tensor(1.0))
+        segment(*row, temperature=torch.tensor(1.0))
     return int(counter.get_total_flops())
 
 
-def _manifest(network: MultiExit, rows: Tensor, specs: tuple[SegmentSpec, ...], origin: Origin) -> Manifest:
+def _manifest(network: MultiExit, specs: tuple[SegmentSpec, ...], origin: Origin) -> Manifest:
     versions = {name: version(name) for name in ("numpy", "offramp", "onnx", "onnxruntime", "torch")}
     return Manifest(
         name=origin.name,
         labels=origin.labels,
-        inputs=(_tensor_spec("input", rows),),
+        inputs=specs[0].inputs,
         preprocessing="" if isinstance(network.inputs, nn.Identity) else repr(network.inputs),
         segments=specs,
         calibration=Calibration(temperatures=(1.0,) * len(network.exit_names)),

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from torch import Tensor, nn
 
 from offramp.errors import ConfigError
+from offramp.training.token_heads import TOKEN_HEADS
 
 __all__ = ["HEADS", "GlobalAverage", "conv_pool_linear", "grid_linear", "make_head", "pool_linear"]
 
@@ -96,7 +97,7 @@ def conv_pool_linear(features: tuple[int, ...], classes: int) -> nn.Module:
     )
 
 
-#: every head, by the name used in a config
+#: every head for images and vectors, by the name used in a config; see also `offramp.training.token_heads`
 HEADS: dict[str, HeadFactory] = {
     "conv-pool-linear": conv_pool_linear,
     "grid-linear": grid_linear,
@@ -111,11 +112,12 @@ def make_head(name: str, features: tuple[int, ...], classes: int) -> nn.Module:
     ------
     ConfigError : unknown name, or the head cannot read features of this shape
     """
-    if name not in HEADS:
-        near = get_close_matches(name, HEADS, n=1)
+    known: dict[str, HeadFactory] = {**HEADS, **TOKEN_HEADS}
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"unknown head {name!r}; {hint}known are {', '.join(HEADS)}")
-    return HEADS[name](features, classes)
+        raise ConfigError(f"unknown head {name!r}; {hint}known are {', '.join(sorted(known))}")
+    return known[name](features, classes)
 
 
 def _require_image(name: str, features: tuple[int, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,11 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.export import Dim
 
 from offramp.cascade.segment import CONFIDENCE, LABEL, LOGITS, PROBABILITIES, TEMPERATURE
 from offramp.errors import TrainingError
-from offramp.training.attach import MultiExit
+from offramp.training.attach import MultiExit, apply_head, as_tuple
 from offramp.training.cut import first_line
 
 __all__ = ["ExitSegment", "segment_to_onnx"]
@@ -34,50 +35,55 @@ class ExitSegment(nn.Module):
         self.segment = network.segments[index]
         self.head = network.exit_head(index)
         self.last = index == len(network.segments) - 1
+        self.sequences = network.sequences
 
-    def features(self, value: Tensor) -> Tensor:
+    def features(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """What the segment hands over; in the last segment, the logits."""
-        return self.segment(self.inputs(value))  # type: ignore[no-any-return]  # a module call is Any
+        return as_tuple(self.segment(self.inputs(tensors[0]), *tensors[1:]))
 
-    def forward(self, value: Tensor, temperature: Tensor) -> tuple[Tensor, ...]:
-        """(n, ...) and the scalar temperature to the outputs of the file."""
-        features = self.features(value)
-        logits = self.head(features)
+    def forward(self, *tensors: Tensor, temperature: Tensor) -> tuple[Tensor, ...]:
+        """(n, ...) of every input and the scalar temperature to the outputs of the file."""
+        features = self.features(*tensors)
+        logits = apply_head(self.head, features)
         probabilities = torch.softmax(logits / temperature, dim=-1)
         exit_outputs = (logits, probabilities, probabilities.amax(dim=-1), probabilities.argmax(dim=-1))
-        return exit_outputs if self.last else (features, *exit_outputs)
+        return exit_outputs if self.last else (*features, *exit_outputs)
 
 
-def segment_to_onnx(segment: ExitSegment, example: Tensor, input_name: str, hand_over: str | None) -> bytes:
-    """The bytes of the ONNX file, weights inside, dynamic batch.
+def segment_to_onnx(
+    segment: ExitSegment, example: Sequence[Tensor], input_names: Sequence[str], hand_over: Sequence[str]
+) -> bytes:
+    """The bytes of the ONNX file, weights inside, dynamic batch, and dynamic length for sequences.
 
     ``temperature`` is an input with a default (an initializer of the same name): a runtime that does
     not know of it computes with 1.0.
 
     Parameters
     ----------
-    example : (2, ...) rows
-    input_name, hand_over : names of the tensor that comes in and of the one passed on, if any
+    example : (2, ...) rows of every input
+    input_names, hand_over : names of the tensors that come in and of those passed on, if any
 
     Raises
     ------
     TrainingError : torch cannot export the segment
     """
-    outputs = [LOGITS, PROBABILITIES, CONFIDENCE, LABEL]
+    dynamic = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC} if segment.sequences else {0: Dim("batch")}
     try:
         with _quiet():
             program = torch.onnx.export(
                 segment,
-                (example, torch.tensor(1.0)),
+                tuple(example),
+                kwargs={"temperature": torch.tensor(1.0)},
                 dynamo=True,
-                input_names=[input_name, TEMPERATURE],
-                output_names=outputs if hand_over is None else [hand_over, *outputs],
-                dynamic_shapes={"value": {0: torch.export.Dim("batch")}, "temperature": None},
+                input_names=[*input_names, TEMPERATURE],
+                output_names=[*hand_over, LOGITS, PROBABILITIES, CONFIDENCE, LABEL],
+                dynamic_shapes={"tensors": tuple(dynamic for _ in example), "temperature": None},
                 verbose=False,
             )
     except Exception as error:  # the exporter raises many kinds
         raise TrainingError(
-            f"the segment that takes {input_name!r} cannot be exported to ONNX: {first_line(error)}"
+            f"the segment that takes {', '.join(map(repr, input_names))} cannot be exported to ONNX: "
+            f"{first_line(error)}"
         ) from error
     assert program is not None
     model = program.model_proto

@@ -1,0 +1,1 @@
+"""Cascades of text encoders (needs the extra 'train-text')."""
