@@ -15,9 +15,10 @@ def build(
     config: Path = typer.Argument(..., help="CONFIG.toml: model, data, exits, training."),
     output: Path | None = typer.Option(None, help="Folder to make; default: NAME.cascade beside you."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace a cascade that is already there."),
+    exits: str | None = typer.Option(None, help="auto:N places N exits at equal shares of the FLOPs."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint."),
 ) -> None:
-    """Attach exits, train jointly, export one ONNX file per segment, verify, save."""
+    """Attach exits, train, export one ONNX file per segment, verify, save."""
     try:
         import torch  # noqa: F401
     except ImportError as error:
@@ -27,9 +28,11 @@ def build(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from offramp.training.build import build as build_cascade
-    from offramp.training.config import load_config
+    from offramp.training.config import load_config, with_exits
 
     settings = load_config(config)
+    if exits is not None:
+        settings = with_exits(settings, exits)
     target = output or Path(f"{settings.name}.cascade")
     columns = (
         TextColumn("  {task.description}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+import warnings
 
 import typer
 
@@ -68,6 +69,7 @@ def main() -> None:
     """Run the command line; never shows a traceback unless ``--verbose`` is given, anywhere."""
     verbose = "--verbose" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--verbose"]
+    warnings.showwarning = _warn
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING)
     try:
         app(args=arguments, prog_name="offramp", standalone_mode=True)
@@ -78,6 +80,11 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}", 1, verbose)
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    """Show a warning as one line, without a place in the source."""
+    typer.echo(f"offramp: warning: {message}", err=True)
 
 
 def _fail(message: str, exit_code: int, verbose: bool) -> None:

@@ -1,0 +1,103 @@
+"""The six commands by hand, on a tiny cascade with its own data and network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from offramp.data.registry import load_dataset
+from tests.cli.support import offramp
+from tests.support.blobs import blobs, cascade_on
+from tests.support.tiny import make_tiny_cascade
+
+NETWORK = """
+[[tiers]]
+name = "device"
+slow_down = 8
+[[tiers]]
+name = "cloud"
+[[links]]
+source = "device"
+target = "cloud"
+bandwidth_bps = 50e6
+rtt_s = 0.002
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder with ``rows.npz``, ``network.toml`` and a cascade that knows those rows."""
+    rows = blobs(160)
+    hand_over: tuple[NDArray[Any], ...] = rows.inputs
+    said = []
+    for segment in make_tiny_cascade(tmp_path, segments=3).load_segments():
+        hand_over, logits = segment.run_with_logits(hand_over)
+        assert logits is not None
+        said.append(logits.argmax(1))
+    who = np.random.default_rng(0).integers(0, 3, len(rows))
+    labels = np.stack(said)[who, np.arange(len(rows))]  # every exit is right on at least a third
+    np.savez(tmp_path / "rows.npz", inputs=rows.inputs[0], labels=labels, label_names=np.array(rows.label_names))
+    (tmp_path / "network.toml").write_text(NETWORK)
+    cascade_on(load_dataset(str(tmp_path / "rows.npz")), tmp_path)
+    return tmp_path
+
+
+@pytest.mark.e2e
+def test_record_to_report(workplace: Path) -> None:
+    cascade, rows, network = workplace / "tiny.cascade", workplace / "rows.npz", workplace / "network.toml"
+    recorded = offramp("record", cascade, "--data", rows)
+    assert recorded.code == 0, recorded.err
+    assert "recorded 3 exits on" in recorded.out
+
+    calibrated = json.loads(offramp("calibrate", cascade, "--json").out)
+    assert [set(row) for row in calibrated] == [{"name", "temperature", "accuracy", "ece_before", "ece_after"}] * 3
+
+    profiled = offramp("profile", cascade, "--network", network, "--data", rows)
+    assert profiled.code == 0, profiled.err
+    assert {p.name for p in (cascade / "profiles").iterdir()} == {"device.json", "cloud.json"}
+
+    planned = offramp("plan", cascade, "--network", network, "--accuracy-loss", "0.05", "--json")
+    assert planned.code == 0, planned.err
+    plan_id = json.loads(planned.out)["plan_id"]
+    explained = offramp("plan", cascade, "--network", network, "--accuracy-loss", "0.05", "--explain")
+    assert plan_id in explained.out
+    assert "device-only" in explained.out
+
+    ran = offramp("run", cascade, "--network", network, "--data", rows, "--spawn", "--rows", "20", "--json")
+    assert ran.code == 0, ran.err
+    summary = json.loads(ran.out)
+    assert summary["plan_id"] == plan_id
+    assert summary["rows"] == 20
+    assert summary["degraded_rows"] == 0
+
+    report = workplace / "report.html"
+    written = offramp("report", cascade, "--network", network, "--output", report)
+    assert written.code == 0, written.err
+    assert plan_id in report.read_text()
+
+
+def test_impossible_deadline_says_what_would_do(workplace: Path) -> None:
+    cascade, rows, network = workplace / "tiny.cascade", workplace / "rows.npz", workplace / "network.toml"
+    offramp("record", cascade, "--data", rows)
+    offramp("profile", cascade, "--network", network, "--data", rows)
+    called = offramp("plan", cascade, "--network", network, "--accuracy-loss", "0.0", "--deadline-ms", "0.000001")
+    assert called.code == 6
+    assert "deadline" in called.err
+    assert len(called.err.strip().splitlines()) == 1
+    assert not (cascade / "plans").exists()
+
+
+def test_run_needs_an_address_or_spawn(workplace: Path) -> None:
+    from offramp.cli.run import upstream_address
+    from offramp.errors import ConfigError
+    from offramp.links.network import load_network
+
+    network = load_network(workplace / "network.toml")
+    assert upstream_address(network, None) is None
+    with pytest.raises(ConfigError, match="tier 'cloud' has no address"):
+        upstream_address(network, "cloud")
