@@ -26,6 +26,13 @@ class PacedSegment(Segment):
         self._pace = pace
         self._clock = clock
 
+    def warm(self, tensors: Sequence[NDArray[Any]]) -> None:
+        """Run one row without waiting, for a first guess of ``row_s``."""
+        super().run(tensors)
+        begin_s = self._clock.now()
+        super().run(tensors)
+        self.row_s = (self._clock.now() - begin_s) * self._pace.slow_down
+
     def run(self, tensors: Sequence[NDArray[Any]], temperature: float = 1.0) -> SegmentOutput:
         """Run n rows, ``slow_down`` times slower than this machine."""
         begin_s = self._clock.now()

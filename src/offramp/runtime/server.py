@@ -99,9 +99,10 @@ async def _serve(
     await server.start()
     if next_tier is not None:
         next_tier.start()
+    told = _told_to_end(parent_pid)
     sys.stdout.write(json.dumps({"ready": True, "port": port, "metrics_port": exposed}) + "\n")
     sys.stdout.flush()
-    await _until_told(parent_pid)
+    await told.wait()
     await _drain(answering)
     await server.stop(None)
     if next_tier is not None:
@@ -109,18 +110,16 @@ async def _serve(
     answering.close()
 
 
-async def _until_told(parent_pid: int | None) -> None:
-    """Return on SIGTERM, on SIGINT, or when the parent is gone."""
+def _told_to_end(parent_pid: int | None) -> asyncio.Event:
+    """Set on SIGTERM, on SIGINT, or when the parent is gone."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    watch = None if parent_pid is None else loop.create_task(parent_gone(parent_pid))
-    if watch is not None:
+    if parent_pid is not None:
+        watch = loop.create_task(parent_gone(parent_pid))
         watch.add_done_callback(lambda _: told.set())
-    await told.wait()
-    if watch is not None:
-        watch.cancel()
+    return told
 
 
 async def _drain(answering: Answering) -> None:

@@ -154,9 +154,7 @@ class Tier:
         for index in range(start, stop):
             segment = self.segment(route, index)
             if not segment.row_s:
-                segment.run([_zeros(spec) for spec in self.manifest.tensors_at(index)])
-                segment.row_s = 0.0
-                segment.run([_zeros(spec) for spec in self.manifest.tensors_at(index)])
+                segment.warm([_zeros(spec) for spec in self.manifest.tensors_at(index)])
 
     def expected_s(self, route: Route, start: int, stop: int, rows: int = 1) -> float:
         """Seconds the segments ``start`` to ``stop`` (excluded) took lately for so many rows.
