@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -182,16 +181,6 @@ def test_values_without_a_row_per_row_are_no_cuts(tmp_path: Path) -> None:
     assert [cut.name for cut in cut_points(model)] == ["back"]
 
 
-def test_rows_that_change_with_their_neighbours_are_refused(tmp_path: Path) -> None:
-    net = Net()
-    net.add("ReduceMean", ["x", net.weight("axis", np.array([0], np.int64))], "mean", keepdims=1)
-    net.add("Sub", ["x", "mean"], "centred")
-    net.dense("centred", "y", 8, CLASSES)
-    model = net.save(tmp_path / "m.onnx", {"x": ["n", 8]}, ["y"])
-    with pytest.raises(CascadeError, match=r"a classifier gives \(n, K\) numbers, K >= 2, one row each"):
-        import_model(model, tmp_path / "m.cascade", segments=1)
-
-
 def test_weights_beside_the_model(tmp_path: Path) -> None:
     model = onnx.load(chain(tmp_path / "plain.onnx"))
     onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.weights", size_threshold=0)
@@ -230,103 +219,58 @@ def test_raw_bytes_go_in(tmp_path: Path, layout: str) -> None:
     np.testing.assert_allclose(exit_logits(cascade, raw)[0], whole(model, ["scores"], {"image": x})[0], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"mean": (0.0, 1.0)}, "mean has 2 numbers, but the images have 3 channels"),
-        ({"std": (0.0,)}, "other than 0"),
-        ({"layout": "hwc"}, "unknown layout 'hwc'"),
-        ({"mean": (0.0,) * 3, "std": (1.0,) * 2}, "mean has 3 channels, but std has 2"),
-    ],
-)
-def test_preprocessing_that_does_not_fit(tmp_path: Path, settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        cut_points(residual(tmp_path / "m.onnx"), preprocess=Preprocess(**settings))  # type: ignore[arg-type]
-
-
-def test_preprocessing_needs_images(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'x' of shape .* is no image"):
-        cut_points(chain(tmp_path / "m.onnx"), preprocess=Preprocess())
-
-
-def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(CascadeError, match="no such model file"):
-        cut_points(tmp_path / "none.onnx")
-    (tmp_path / "text.onnx").write_text("no model at all")
-    with pytest.raises(CascadeError, match="not an ONNX model"):
-        cut_points(tmp_path / "text.onnx")
-    content = chain(tmp_path / "m.onnx").read_bytes()
-    (tmp_path / "short.onnx").write_bytes(content[: len(content) // 2])
-    with pytest.raises(CascadeError, match="not an ONNX model, or truncated"):
-        cut_points(tmp_path / "short.onnx")
-    (tmp_path / "empty.onnx").write_bytes(b"")
-    with pytest.raises(CascadeError, match="not an ONNX model, or one without nodes"):
-        cut_points(tmp_path / "empty.onnx")
-
-
-def test_operators_that_do_not_exist(tmp_path: Path) -> None:
+def test_dynamic_dimensions_beside_the_batch(tmp_path: Path) -> None:
     net = Net()
-    net.nodes.append(helper.make_node("Magic", ["x"], ["a"], domain="my.own"))
-    net.dense("a", "y", 8, CLASSES)
-    model = net.save(tmp_path / "m.onnx", {"x": ["n", 8]}, ["y"], domain="my.own")
-    with pytest.raises(CascadeError, match=r"custom operator my.own::Magic"):
-        cut_points(model)
+    net.conv("image", "a", 3, 4)
+    net.conv("a", "b", 4, 4)
+    net.add("GlobalAveragePool", ["b"], "pooled")
+    net.add("Flatten", ["pooled"], "flat")
+    net.dense("flat", "y", 4, CLASSES)
+    model = net.save(tmp_path / "m.onnx", {"image": ["n", 3, "height", "width"]}, ["y"])
+    cascade = import_model(model, tmp_path / "m.cascade")
+    manifest = cascade.manifest
+    assert [t.shape for t in manifest.tensors_at(1)] == [(None, 4, None, None)]
+    assert [s.flops for s in manifest.segments] == [None] * len(manifest.segments)
+    x = np.random.default_rng(0).normal(size=(2, 3, 9, 20)).astype(np.float32)
+    np.testing.assert_allclose(exit_logits(cascade, x)[0], whole(model, ["y"], {"image": x})[0], atol=1e-6)
+
+
+def test_what_a_branch_reads_from_outside_crosses(tmp_path: Path) -> None:
     net = Net()
-    net.add("NoSuchOperator", ["x"], "y")
-    with pytest.raises(CascadeError, match=r"ONNX Runtime cannot load it .*NoSuchOperator"):
-        cut_points(net.save(tmp_path / "m.onnx", {"x": ["n", 8]}, ["y"]))
+    net.add("Relu", ["x"], "a")
+    net.add("Relu", [net.dense("a", "d", 8, 8)], "b")
+    net.weight("yes", np.array(True))
+    bodies = [
+        helper.make_graph([helper.make_node("Add", ["a", "b"], [name])], name, [], [_float(name)])
+        for name in ("then", "else")
+    ]
+    net.add("If", ["yes"], "c", then_branch=bodies[0], else_branch=bodies[1])
+    net.dense("c", "y", 8, CLASSES)
+    model = net.save(tmp_path / "m.onnx", {"x": ["n", 8]}, ["y"])
+    assert [cut.name for cut in cut_points(model)] == ["a", "c"]
+    assert "a+b" in [cut.name for cut in cut_points(model, max_crossing=2)]
+    cascade = import_model(model, tmp_path / "m.cascade", cuts=["a+b"], max_crossing=2)
+    x = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
+    np.testing.assert_allclose(exit_logits(cascade, x)[0], whole(model, ["y"], {"x": x})[0], atol=1e-6)
 
 
-def test_several_outputs(tmp_path: Path) -> None:
-    model = with_exits(tmp_path / "m.onnx")
-    with pytest.raises(ConfigError, match="gives the outputs e0, e1, y; name the one that classifies"):
-        import_model(model, tmp_path / "m.cascade")
-    with pytest.raises(ConfigError, match="has no output 'e2'; the nearest is 'e"):
-        import_model(model, tmp_path / "m.cascade", exits=["e2"])
-    assert import_model(model, tmp_path / "m.cascade", logits="y").manifest.exit_names == ("final",)
+def _float(name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
 
 
-def test_no_classifier(tmp_path: Path) -> None:
-    net = Net()
-    net.conv("image", "map", 3, 8)
-    model = net.save(tmp_path / "m.onnx", {"image": ["n", 3, 8, 8]}, ["map"])
-    with pytest.raises(CascadeError, match=r"'map' gives \(1, 8, 8, 8\) for one row"):
-        import_model(model, tmp_path / "m.cascade")
-
-
-def test_a_batch_that_cannot_be_freed(tmp_path: Path) -> None:
-    net = Net()
-    net.add("Reshape", ["x", net.weight("shape", np.array([8], np.int64))], "row")
-    net.add("Unsqueeze", ["row", net.weight("axis", np.array([0], np.int64))], "again")
-    net.dense("again", "y", 8, CLASSES)
-    model = net.save(tmp_path / "m.onnx", {"x": [1, 8]}, ["y"])
-    with pytest.raises(CascadeError, match=r"does not run on x \(3, 8\) .* dynamic batch"):
-        cut_points(model)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        ({"labels": ["cat", "dog"]}, "has 5 classes, but 2 labels were given"),
-        ({"cuts": ["h9"]}, "no valid cut 'h9'; the nearest is 'h"),
-        ({"segments": 99}, "99 segments need 98 cuts, but only 8 are valid"),
-        ({"segments": 0}, "at least 1 segment"),
-        ({"segments": 2, "cuts": ["h1"]}, "not both"),
-        ({"max_crossing": 0}, "at least 1 tensor crosses"),
-        ({"name": "a b"}, "name: String should match"),
-    ],
-)
-def test_wishes_that_cannot_be_met(tmp_path: Path, wanted: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        import_model(chain(tmp_path / "m.onnx"), tmp_path / "m.cascade", **wanted)  # type: ignore[arg-type]
-    assert os.listdir(tmp_path) == ["m.onnx"]
-
-
-def test_no_valid_cut(tmp_path: Path) -> None:
-    model = chain(tmp_path / "m.onnx", layers=0)
-    with pytest.raises(CascadeError, match=r"has no valid cut with at most 1 crossing tensor"):
-        import_model(model, tmp_path / "m.cascade")
-    assert len(import_model(model, tmp_path / "m.cascade", segments=1).manifest.segments) == 1
+def test_an_exit_that_reads_several_segments(tmp_path: Path) -> None:
+    net, source = Net(), "x"
+    for index in range(3):
+        source = net.add("Relu", [net.dense(source, f"d{index}", 8, 8)], f"h{index}")
+    net.add("Concat", ["h0", "h1"], "both", axis=1)
+    net.dense("both", "early", 16, CLASSES)
+    net.dense(source, "y", 8, CLASSES)
+    model = net.save(tmp_path / "m.onnx", {"x": ["n", 8]}, ["early", "y"])
+    with pytest.raises(ConfigError, match="exit 'early' reads tensors of several segments"):
+        import_model(model, tmp_path / "m.cascade", exits=["early"], cuts=["d1"])
+    cascade = import_model(model, tmp_path / "m.cascade", exits=["early"], cuts=["h0"])
+    assert [s.outputs[0].name for s in cascade.manifest.segments[:-1]] == ["h0", "h1"]
+    assert cascade.manifest.exit_segments == (1, 2)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

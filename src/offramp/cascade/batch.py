@@ -37,7 +37,8 @@ def make_batch_symbolic(graph: OnnxGraph) -> None:
         raise CascadeError(f"{graph.where}: its inputs have different fixed batches {sorted(fixed)}; export it again")
     _forget_shapes(graph.model.graph)
     if fixed:
-        _free_reshapes(graph, fixed.pop())
+        graph.fixed_batch = fixed.pop()
+        _free_reshapes(graph, graph.fixed_batch)
 
 
 def _forget_shapes(graph: ir.Graph) -> None:
@@ -55,7 +56,7 @@ def _free_reshapes(graph: OnnxGraph, batch: int) -> None:
         if target is None or target.size == 0 or int(target.numpy()[0]) != batch:
             continue
         free = target.numpy().astype(np.int64).copy()
-        free[0] = 0  # 0 copies the dimension of what is reshaped
+        free[0] = 0 if -1 in free else -1  # -1 is what is left over, 0 copies the dimension of the data
         name = f"offramp_shape_{index}"
         value = ir.Value(name=name, const_value=ir.tensor(free, name=name), shape=ir.Shape(free.shape))
         value.type = ir.TensorType(ir.DataType.INT64)

@@ -40,6 +40,8 @@ class OnnxGraph:
     def __init__(self, model: ir.Model, where: str) -> None:
         self.model = model
         self.where = where
+        #: the batch the file had before it was made dynamic, if it had a fixed one
+        self.fixed_batch: int | None = None
         model.graph.sort()
         model.ir_version = max(model.ir_version or 0, _IR_VERSION)
         for value in [v for v in model.graph.inputs if v.is_initializer()]:

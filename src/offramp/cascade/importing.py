@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from offramp.cascade.cuts import CutPoint, cuts_by_name, even_cuts, useful_cuts
 from offramp.cascade.manifest import Calibration, DataSpec, Manifest, Provenance, SegmentSpec
+from offramp.cascade.onnx_extra import require_onnx
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import CascadeError, ConfigError
 
@@ -23,24 +23,10 @@ if TYPE_CHECKING:
     from offramp.cascade.graph import OnnxGraph
     from offramp.cascade.preprocess import Preprocess
 
-__all__ = ["cut_points", "import_model", "require_onnx"]
+__all__ = ["check_labels", "cut_points", "import_model", "make_manifest"]
 
 #: name of the exit the model ends in
 FINAL = "final"
-
-
-def require_onnx() -> None:
-    """Refuse to go on without the libraries that read ONNX models.
-
-    Raises
-    ------
-    ConfigError : they are not installed
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnx_ir  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("reading ONNX models needs onnx and onnx-ir: pip install 'offramp[onnx]'") from error
 
 
 def cut_points(
@@ -61,6 +47,8 @@ def cut_points(
     ConfigError : onnx is not installed, or the model has several outputs
     """
     require_onnx()
+    from offramp.cascade.classifier import choose_outputs, prepare
+
     graph = prepare(model, preprocess)
     final, _ = choose_outputs(graph, logits, ())
     return _dissect(graph, final, (), max_crossing).cuts
@@ -113,6 +101,7 @@ def import_model(
     require_onnx()
     from offramp.cascade.assembly import assemble, place_exits
     from offramp.cascade.chain_check import chain_difference
+    from offramp.cascade.classifier import choose_outputs, count_classes, prepare
 
     graph = prepare(model, preprocess)
     final, early = choose_outputs(graph, logits, exits)
@@ -135,71 +124,12 @@ def import_model(
     return save_cascade(output, manifest, {file.spec.file: file.content for file in files}, overwrite=overwrite)
 
 
-def prepare(model: str | Path, preprocess: Preprocess | None) -> OnnxGraph:
-    """Read a model, put the preprocessing in front and make its batch dynamic."""
-    from offramp.cascade.batch import make_batch_symbolic
-    from offramp.cascade.graph import read_graph
-
-    graph = read_graph(model)
-    if preprocess is not None:
-        preprocess.prepend(graph)
-    make_batch_symbolic(graph)
-    return graph
-
-
-def choose_outputs(graph: OnnxGraph, logits: str | None, exits: Sequence[str]) -> tuple[ir.Value, dict[str, ir.Value]]:
-    """The logits of the model, and those of its early exits by name.
-
-    Raises
-    ------
-    ConfigError : an unknown output, one named twice, or several left to choose from
-    """
-    from offramp.cascade.exits_onnx import logits_behind
-
-    outputs = {graph.name_of(value): value for value in graph.outputs}
-    for name in (*exits, *(() if logits is None else (logits,))):
-        if name not in outputs:
-            near = get_close_matches(name, outputs, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"{graph.where}: has no output {name!r}; the nearest is {near!r}")
-    left = [name for name in outputs if name not in exits] if logits is None else [logits]
-    if len(left) != 1 or left[0] in exits or len(set(exits)) != len(exits):
-        raise ConfigError(
-            f"{graph.where}: gives the outputs {', '.join(outputs)}; name the one that classifies (logits) "
-            "and, if there are any, those of early exits (exits), each once"
-        )
-    return logits_behind(outputs[left[0]]), {name: logits_behind(outputs[name]) for name in exits}
-
-
 def _dissect(graph: OnnxGraph, final: ir.Value, early: Sequence[ir.Value], max_crossing: int) -> Anatomy:
     from offramp.cascade.anatomy import dissect
 
     if max_crossing < 1:
         raise ConfigError(f"at least 1 tensor crosses a cut, not {max_crossing}")
     return dissect(graph, final, early, max_crossing)
-
-
-def count_classes(anatomy: Anatomy, logits: Sequence[ir.Value]) -> int:
-    """K of logits (n, K) or (n, K, 1, 1), the same for every exit.
-
-    Raises
-    ------
-    CascadeError : another shape, K < 2, or a K that differs
-    """
-    found = {}
-    for value in logits:
-        name, where = anatomy.graph.name_of(value), anatomy.graph.where
-        spec = anatomy.probe.rowwise.get(str(value.name))
-        shape = anatomy.probe.single.get(str(value.name))
-        row = () if spec is None or "float" not in spec.dtype else spec.row_shape
-        if not row or row[0] is None or row[0] < 2 or any(size != 1 for size in row[1:]):
-            raise CascadeError(
-                f"{where}: {name!r} gives {shape} for one row; a classifier gives (n, K) numbers, K >= 2, one row each"
-            )
-        found[name] = row[0]
-    if len(set(found.values())) > 1:
-        told = ", ".join(f"{name} {classes}" for name, classes in found.items())
-        raise CascadeError(f"{anatomy.graph.where}: its exits have different numbers of classes: {told}")
-    return next(iter(found.values()))
 
 
 def _choose(

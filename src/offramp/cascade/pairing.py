@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offramp.cascade.importing import check_labels, choose_outputs, count_classes, make_manifest, prepare, require_onnx
+from offramp.cascade.importing import check_labels, make_manifest
 from offramp.cascade.manifest import DataSpec
+from offramp.cascade.onnx_extra import require_onnx
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import CascadeError, ConfigError
 
@@ -86,6 +87,7 @@ def _whole(
     from offramp.cascade.anatomy import dissect
     from offramp.cascade.assembly import assemble
     from offramp.cascade.chain_check import chain_difference
+    from offramp.cascade.classifier import choose_outputs, count_classes, prepare
 
     graph = prepare(model, preprocess)
     if len(graph.inputs) != 1:

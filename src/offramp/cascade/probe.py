@@ -23,6 +23,8 @@ __all__ = ["DYNAMIC_SIZES", "Probe", "input_specs", "probe", "random_rows"]
 #: sizes tried for dimensions that are dynamic beside the batch
 DYNAMIC_SIZES = (NOMINAL_SIZE, 48)
 _ROWS = 3
+_QUIET = ort.RunOptions()
+_QUIET.log_severity_level = 4
 Array = NDArray[Any]
 
 
@@ -126,20 +128,40 @@ def _session(graph: OnnxGraph, names: Sequence[str]) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(with_outputs(graph, names), session_options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own, undocumented classes
+        if graph.fixed_batch is not None and _loads(graph.where):
+            raise _batch_stays(graph, error) from error
         raise CascadeError(
             f"{graph.where}: ONNX Runtime cannot load it ({_first_line(error)}); "
             "export it with operators that ONNX Runtime has"
         ) from error
 
 
+def _batch_stays(graph: OnnxGraph, error: Exception) -> CascadeError:
+    return CascadeError(
+        f"{graph.where}: its fixed batch of {graph.fixed_batch} cannot be made dynamic "
+        f"({_first_line(error)}); export it with a dynamic batch"
+    )
+
+
+def _loads(file: str) -> bool:
+    """Whether the user's own file can be loaded."""
+    try:
+        ort.InferenceSession(file, session_options(), providers=["CPUExecutionProvider"])
+    except Exception:  # onnxruntime raises its own, undocumented classes
+        return False
+    return True
+
+
 def _run(graph: OnnxGraph, session: ort.InferenceSession, names: list[str], feed: dict[str, Array]) -> list[Array]:
     try:
-        return cast("list[Array]", session.run(names, feed))
+        return cast("list[Array]", session.run(names, feed, _QUIET))
     except Exception as error:  # onnxruntime raises its own, undocumented classes
+        if graph.fixed_batch is not None:
+            raise _batch_stays(graph, error) from error
         shapes = ", ".join(f"{name} {array.shape}" for name, array in feed.items())
         raise CascadeError(
             f"{graph.where}: it does not run on {shapes} ({_first_line(error)}); "
-            "export it with a dynamic batch, and fix other dynamic dimensions "
+            "export it so that it takes any number of rows, and fix other dynamic dimensions "
             "with onnxruntime.tools.make_dynamic_shape_fixed"
         ) from error
 

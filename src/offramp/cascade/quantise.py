@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.cascade.importing import require_onnx
+from offramp.cascade.onnx_extra import require_onnx
 from offramp.cascade.segment import LOGITS, TEMPERATURE, Segment
 from offramp.cascade.store import Cascade
 from offramp.errors import CascadeError, ConfigError

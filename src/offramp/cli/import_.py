@@ -41,7 +41,8 @@ def import_(
     json: bool = typer.Option(False, "--json", help="Print the cuts or the segments as JSON."),
 ) -> None:
     """Cut an ONNX classifier into segments, or pair a small one with a large one; no torch needed."""
-    from offramp.cascade.importing import cut_points, import_model, require_onnx
+    from offramp.cascade.importing import cut_points, import_model
+    from offramp.cascade.onnx_extra import require_onnx
     from offramp.cascade.pairing import import_pair
     from offramp.errors import ConfigError
 
