@@ -53,7 +53,13 @@ def build(
             )
 
         report = build_cascade(
-            settings, target, overwrite=overwrite, resume=resume, progress=update, command=command_line()
+            settings,
+            target,
+            overwrite=overwrite,
+            resume=resume,
+            progress=update,
+            command=command_line(),
+            commit=git_commit(),
         )
     manifest = report.cascade.manifest
     exits = ", ".join(manifest.exit_names)

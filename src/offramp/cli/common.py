@@ -51,7 +51,7 @@ def print_json(body: Any) -> None:
 
 def command_line() -> str:
     """The command as typed, without folders of this machine."""
-    return " ".join([Path(sys.argv[0]).name, *(_without_folder(a) for a in sys.argv[1:])])
+    return " ".join(["offramp", *(_without_folder(a) for a in sys.argv[1:])])
 
 
 def _without_folder(argument: str) -> str:
