@@ -15,6 +15,7 @@ import torch
 
 from offramp.cascade.manifest import DataSpec
 from offramp.cascade.store import Cascade
+from offramp.cascade.text import InputReader
 from offramp.data.dataset import Dataset, split_rows
 from offramp.data.registry import load_dataset
 from offramp.errors import CascadeError, ConfigError
@@ -23,11 +24,13 @@ from offramp.training.auto import propose_exits
 from offramp.training.checkpoint import Checkpoint
 from offramp.training.config import AutoExits, BuildConfig
 from offramp.training.distillation import Distillation
-from offramp.training.export import Origin, export_cascade
+from offramp.training.export import VERIFIED_ROWS, Origin, export_cascade
 from offramp.training.factory import make_model
 from offramp.training.recipe import Progress, Recipe, Rows
 from offramp.training.recipes import make_recipe
 from offramp.training.state import EpochResult
+from offramp.training.text.rows import TokenRows
+from offramp.training.text.tokenizer import StoredTokenizer, load_tokenizer
 
 __all__ = ["BuildReport", "build", "make_network"]
 
@@ -94,15 +97,17 @@ def build(
     training = config.training
     with _threads(1 if training is None else training.threads):
         network = make_network(config, dataset)
-        train, tune = (_rows(dataset, np.flatnonzero(split == name)) for name in ("train", "tune"))
+        tokenizer = _tokenizer(config)
+        train, tune = (_rows(dataset, np.flatnonzero(split == name), tokenizer) for name in ("train", "tune"))
         history: tuple[EpochResult, ...] = ()
         if training is not None:
-            recipe = make_recipe(config, training, train.inputs[:2])
+            recipe = make_recipe(config, training, train.batch(torch.arange(2)))
             checkpoint = _checkpoint(config, training.checkpoint, data, recipe)
             history = recipe.fit(network, train, tune, checkpoint=checkpoint, resume=resume, progress=progress)
         seed = None if training is None else training.seed
         origin = Origin(config.name, dataset.label_names, data, command, seed, commit)
-        cascade, difference = export_cascade(network, tune.inputs, folder, origin, overwrite=overwrite)
+        some = tune.batch(torch.arange(min(len(tune), VERIFIED_ROWS)))
+        cascade, difference = export_cascade(network, some, folder, origin, tokenizer, overwrite=overwrite)
     return BuildReport(cascade, difference, history, time.perf_counter() - begin_s)
 
 
@@ -114,18 +119,17 @@ def make_network(config: BuildConfig, dataset: Dataset) -> MultiExit:
     ConfigError : the model cannot be made, its exits cannot be attached, or it has another number of
         classes than the data
     """
-    if len(dataset.inputs) != 1:
-        raise ConfigError(f"data {dataset.name!r} has {len(dataset.inputs)} inputs a row; training takes one")
-    example = torch.from_numpy(dataset.inputs[0][:2])
+    rows = _rows(dataset, np.arange(2), _tokenizer(config))
+    example = rows.batch(torch.arange(2))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0 if config.training is None else config.training.seed)
         model = make_model(config.model.factory, config.model.arguments)
         inputs = None if config.input is None else config.input.module()
         if isinstance(config.exits, AutoExits):
-            places = propose_exits(model, example, config.exits.auto, config.exits.head, inputs)
+            places = propose_exits(model, example[0], config.exits.auto, config.exits.head, inputs)
         else:
             places = tuple(place.placement() for place in config.exits)
-        network = MultiExit(model, places, example, inputs)
+        network = MultiExit(model, places, example, inputs, sequences=config.text is not None)
     if network.classes != len(dataset.label_names):
         raise ConfigError(
             f"the model gives {network.classes} logits, but data {dataset.name!r} has "
@@ -134,8 +138,20 @@ def make_network(config: BuildConfig, dataset: Dataset) -> MultiExit:
     return network
 
 
-def _rows(dataset: Dataset, index: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Rows:
-    return Rows(torch.from_numpy(dataset.inputs[0][index]), torch.from_numpy(dataset.labels[index]))
+def _tokenizer(config: BuildConfig) -> StoredTokenizer | None:
+    return None if config.text is None else load_tokenizer(config.text.tokenizer, config.text.max_length)
+
+
+def _rows(
+    dataset: Dataset, index: np.ndarray[tuple[int], np.dtype[np.intp]], tokenizer: StoredTokenizer | None
+) -> Rows:
+    labels = torch.from_numpy(dataset.labels[index])
+    columns = dataset.rows(index)
+    if any(column.dtype == object for column in columns) and tokenizer is None:
+        raise ConfigError(f"data {dataset.name!r} is text; add [text] with a tokenizer")
+    read = InputReader(None if tokenizer is None else tokenizer.tokenizer)
+    first, *sides = (torch.from_numpy(array) for array in read(columns))
+    return (Rows if tokenizer is None else TokenRows)(first, labels, tuple(sides))
 
 
 def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe: Recipe) -> Checkpoint | None:
@@ -145,9 +161,12 @@ def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe
     """
     if folder is None:
         return None
-    left_out = {"threads": True, "checkpoint": True, "teacher": True}
-    exclude = {"name": True, "data": True, "training": left_out}
-    body: list[object] = [config.model_dump(mode="json", exclude=exclude, exclude_defaults=True), data.model_dump()]
+    settings = config.model_dump(
+        mode="json",
+        exclude={"name": True, "data": True, "training": {"threads", "checkpoint", "teacher"}},
+        exclude_defaults=True,
+    )
+    body: list[object] = [settings, data.model_dump()]
     if isinstance(recipe, Distillation):
         body.append(recipe.teacher.identity)
     return Checkpoint(folder, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())

@@ -14,7 +14,7 @@ from offramp.training.attach import ExitPlacement
 from offramp.training.inputs import ImageInput
 from offramp.training.schedule import Schedule
 
-__all__ = ["AutoExits", "BuildConfig", "TeacherConfig", "TrainingConfig", "load_config"]
+__all__ = ["AutoExits", "BuildConfig", "TeacherConfig", "TrainingConfig", "load_config", "with_exits"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -58,6 +58,17 @@ class InputConfig(_Section):
     def module(self) -> ImageInput:
         """The module put in front of segment 0."""
         return ImageInput(self.mean, self.std, self.scale)
+
+
+class TextConfig(_Section):
+    """``[text]``: rows are one or two columns of text.
+
+    ``tokenizer`` is a ``tokenizer.json``, a Hugging Face folder with one, or ``minilm``; it goes into
+    the cascade. ``max_length`` counts tokens, the special ones included.
+    """
+
+    tokenizer: str
+    max_length: Annotated[int, Field(ge=2)] = 128
 
 
 class ExitConfig(_Section):
@@ -136,8 +147,19 @@ class BuildConfig(_Section):
     data: DataConfig
     model: ModelConfig
     input: InputConfig | None = None
+    text: TextConfig | None = None
     exits: Exits = ()
     training: TrainingConfig | None = None
+
+    @model_validator(mode="after")
+    def _images_or_text(self) -> BuildConfig:
+        if self.text is not None and self.input is not None:
+            raise ValueError("[input] prepares images and [text] text; keep one of them")
+        if self.text is not None and self.training is not None and self.training.augment != AugmentConfig():
+            raise ValueError("training.augment changes images; remove it beside [text]")
+        if self.text is not None and isinstance(self.exits, AutoExits):
+            raise ValueError("exits.auto needs a network with one input; list [[exits]] beside [text]")
+        return self
 
     @model_validator(mode="after")
     def _heads_need_training(self) -> BuildConfig:
@@ -167,6 +189,22 @@ def load_config(path: str | Path) -> BuildConfig:
     return _resolved(config, file.parent)
 
 
+def with_exits(config: BuildConfig, exits: str) -> BuildConfig:
+    """``config`` with its exits replaced by ``auto:N``, see `AutoExits`.
+
+    Raises
+    ------
+    ConfigError : another text, N below 2, or a config without ``[training]``
+    """
+    kind, _, count = exits.partition(":")
+    if kind != "auto" or not count.isdecimal() or int(count) < 2:
+        raise ConfigError(f"exits {exits!r}: write auto:N with N of 2 or more, the last exit included")
+    if config.training is None:
+        raise ConfigError(f"exits {exits!r}: the config has no [training], and early exits must be trained; add it")
+    head = config.exits.head if isinstance(config.exits, AutoExits) else AutoExits(auto=2).head
+    return config.model_copy(update={"exits": AutoExits(auto=int(count), head=head)})
+
+
 def _sentence(error: ValidationError) -> str:
     """One complaint, with the nearest name where a key is unknown; a typo comes before what it leaves missing."""
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
@@ -188,6 +226,7 @@ def _keys_at(location: tuple[str, ...]) -> list[str]:
         ("data",): DataConfig,
         ("model",): ModelConfig,
         ("input",): InputConfig,
+        ("text",): TextConfig,
         ("exits", LIST): ExitConfig,
         ("exits", RULE): AutoExits,
         ("training",): TrainingConfig,
@@ -204,7 +243,10 @@ def _resolved(config: BuildConfig, folder: Path) -> BuildConfig:
         data = data.model_copy(update={"name": str(folder / data.name)})
     if training is not None:
         training = _with_paths(training, folder)
-    return config.model_copy(update={"data": data, "training": training})
+    text = config.text
+    if text is not None and (place := folder / text.tokenizer).exists():
+        text = text.model_copy(update={"tokenizer": str(place)})
+    return config.model_copy(update={"data": data, "text": text, "training": training})
 
 
 def _with_paths(training: TrainingConfig, folder: Path) -> TrainingConfig:

@@ -55,7 +55,7 @@ class Distillation(Recipe):
 
     def losses(self, batch: Batch) -> Sequence[Tensor]:
         """Labels and teacher, for every exit."""
-        wanted = self.teacher.logits(batch.inputs)
+        wanted = self.teacher.logits(*batch.inputs)
         return [
             (1 - self.share) * self.label_loss(logits, batch.labels)
             + self.share * soft_target_loss(logits, wanted, self.temperature)

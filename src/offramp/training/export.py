@@ -34,11 +34,13 @@ from offramp.errors import TrainingError
 from offramp.training.attach import MultiExit, as_tuple
 from offramp.training.onnx_file import ExitSegment, segment_to_onnx
 from offramp.training.recipe import set_memory_format
+from offramp.training.text.tokenizer import StoredTokenizer
 
-__all__ = ["TOLERANCE", "Origin", "export_cascade", "export_segments", "max_logit_difference"]
+__all__ = ["TOLERANCE", "VERIFIED_ROWS", "Origin", "export_cascade", "export_segments", "max_logit_difference"]
 
 #: largest difference of a logit between the ONNX segments and the torch model that an export may have
 TOLERANCE = 1e-4
+#: so many rows an export is verified on
 VERIFIED_ROWS = 256
 
 
@@ -59,6 +61,7 @@ def export_cascade(
     rows: Tensor | Sequence[Tensor],
     path: str | Path,
     origin: Origin,
+    tokenizer: StoredTokenizer | None = None,
     *,
     overwrite: bool = False,
 ) -> tuple[Cascade, float]:
@@ -69,6 +72,7 @@ def export_cascade(
     network : trained
     rows : (n, ...) of every input as the data has them, at least 2; the first 256 are verified on
     path : folder to make, by custom ``NAME.cascade``
+    tokenizer : goes into the folder, where rows are tokenised text
     overwrite : replace a cascade that is already there
 
     Returns
@@ -84,6 +88,9 @@ def export_cascade(
     checked = tuple(each[:VERIFIED_ROWS] for each in as_tuple(rows))
     files, specs = export_segments(network, tuple(each[:2] for each in checked))
     manifest = _manifest(network, specs, origin)
+    if tokenizer is not None:
+        files[tokenizer.spec.file] = tokenizer.content
+        manifest = manifest.model_copy(update={"tokenizer": tokenizer.spec})
     with tempfile.TemporaryDirectory() as folder:
         draft = save_cascade(Path(folder) / "draft.cascade", manifest, files)
         difference = max_logit_difference(network, draft.load_segments(), checked)

@@ -30,20 +30,29 @@ Progress = Callable[[int, int, int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Rows:
-    """Raw inputs (n, ...) and labels (n,) int64."""
+    """Raw inputs (n, ...), labels (n,) int64, and the inputs beside the first where a network takes several."""
 
     inputs: Tensor
     labels: Tensor
+    sides: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batch(self, index: Tensor) -> tuple[Tensor, ...]:
+        """The chosen rows of every input."""
+        return tuple(each[index] for each in (self.inputs, *self.sides))
+
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        """Indices ``order`` in batches of ``size``."""
+        return list(torch.split(order, size))
+
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's augmented raw inputs (n, ...), labels (n,), and float32 logits (n, K) of every exit."""
+    """One step's raw inputs (n, ...), the first augmented, labels (n,), and float32 logits (n, K) of every exit."""
 
-    inputs: Tensor
+    inputs: tuple[Tensor, ...]
     labels: Tensor
     logits: list[Tensor]
 
@@ -160,7 +169,7 @@ class Recipe(ABC):
         ]
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9, nesterov=True)
-        return torch.optim.AdamW(groups, lr=self.learning_rate)
+        return torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
 
 
 @dataclass
@@ -180,7 +189,7 @@ class _Run:
         recipe = self.recipe
         recipe.set_mode(self.network)
         order = torch.randperm(len(self.rows), generator=self.generator)
-        batches = torch.split(order, recipe.batch_size)
+        batches = self.rows.batches(order, recipe.batch_size)
         if len(batches) > 1 and len(batches[-1]) < 2:  # batch norm cannot learn from one row
             batches = batches[:-1]
         begin_s, losses = time.perf_counter(), []
@@ -198,10 +207,11 @@ class _Run:
 
     def _step(self, rows: Tensor, epoch: int) -> float:
         recipe = self.recipe
-        inputs = recipe.augment(self.rows.inputs[rows], self.generator)
+        first, *sides = self.rows.batch(rows)
+        inputs = (recipe.augment(first, self.generator), *sides)
         bf16 = recipe.autocast == "bfloat16"
         with torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else nullcontext():
-            logits = self.network(inputs)
+            logits = self.network(*inputs)
         batch = Batch(inputs, self.rows.labels[rows], [each.float() for each in logits])
         loss = (torch.stack(list(recipe.losses(batch))) * self.weights).sum() / self.weights.sum()
         value = loss.item()
@@ -223,10 +233,9 @@ def accuracies(network: MultiExit, rows: Rows, batch_size: int = 256) -> tuple[f
     network.eval()
     right = torch.zeros(len(network.exit_names))
     with torch.no_grad():
-        for inputs, labels in zip(
-            torch.split(rows.inputs, batch_size), torch.split(rows.labels, batch_size), strict=True
-        ):
-            right += torch.stack([(logits.argmax(1) == labels).sum() for logits in network(inputs)])
+        for index in rows.batches(torch.arange(len(rows)), batch_size):
+            labels = rows.labels[index]
+            right += torch.stack([(logits.argmax(1) == labels).sum() for logits in network(*rows.batch(index))])
     return tuple(float(value) for value in right / len(rows))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -24,14 +25,14 @@ RECIPES: dict[str, type[Recipe]] = {
 }
 
 
-def make_recipe(config: BuildConfig, training: TrainingConfig, example: Tensor) -> Recipe:
+def make_recipe(config: BuildConfig, training: TrainingConfig, example: Tensor | Sequence[Tensor]) -> Recipe:
     """The recipe of ``[training]``, ready to fit.
 
     Parameters
     ----------
     config : the whole config; a torch teacher without an input of its own takes the network's
     training : its ``[training]``
-    example : two raw rows
+    example : two raw rows of every input
 
     Raises
     ------
@@ -68,7 +69,7 @@ def make_recipe(config: BuildConfig, training: TrainingConfig, example: Tensor) 
     )
 
 
-def _teacher(config: BuildConfig, teacher: TeacherConfig, threads: int, example: Tensor) -> Teacher:
+def _teacher(config: BuildConfig, teacher: TeacherConfig, threads: int, example: Tensor | Sequence[Tensor]) -> Teacher:
     if (teacher.cascade is None) == (not teacher.factory):
         raise ConfigError("training.teacher needs either 'cascade' or 'factory'")
     if teacher.cascade is not None:

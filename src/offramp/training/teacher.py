@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from offramp.cascade.store import Cascade, open_cascade
 from offramp.errors import ConfigError
+from offramp.training.attach import as_tuple
 from offramp.training.factory import make_model
 
 __all__ = ["CascadeTeacher", "Teacher", "TorchTeacher", "load_torch_teacher"]
@@ -36,8 +37,8 @@ class Teacher(Protocol):
     def classes(self) -> int:
         """K."""
 
-    def logits(self, rows: Tensor) -> Tensor:
-        """(n, ...) raw rows to (n, K) float32 logits, without gradient."""
+    def logits(self, *rows: Tensor) -> Tensor:
+        """(n, ...) raw rows of every input to (n, K) float32 logits, without gradient."""
 
 
 class CascadeTeacher:
@@ -78,9 +79,9 @@ class CascadeTeacher:
         """Number of labels."""
         return len(self._cascade.manifest.labels)
 
-    def logits(self, rows: Tensor) -> Tensor:
+    def logits(self, *rows: Tensor) -> Tensor:
         """Logits of the last exit."""
-        sample: tuple[NDArray[Any], ...] = (rows.numpy(),)
+        sample: tuple[NDArray[Any], ...] = tuple(each.numpy() for each in rows)
         tensors, found = sample, None
         for segment in self._segments:
             carried, found = segment.run_with_logits(tensors)
@@ -96,7 +97,7 @@ class TorchTeacher:
     ----------
     module : takes preprocessed rows, returns logits (n, K)
     inputs : raw rows to what ``module`` takes
-    example : two raw rows
+    example : two raw rows of every input
     name : for messages
 
     Raises
@@ -104,15 +105,16 @@ class TorchTeacher:
     ConfigError : the module does not run on the rows, or returns no logits
     """
 
-    def __init__(self, module: nn.Module, inputs: nn.Module, example: Tensor, name: str) -> None:
+    def __init__(self, module: nn.Module, inputs: nn.Module, example: Tensor | Sequence[Tensor], name: str) -> None:
         self.name = name
+        rows = as_tuple(example)
         self._network = nn.Sequential(inputs, module).eval().requires_grad_(False)
         try:
-            found = self.logits(example)
+            found = self.logits(*rows)
         except Exception as error:  # user code on user data
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ConfigError(
-                f"the teacher {name!r} does not run on rows of shape {tuple(example.shape[1:])}: {reason}"
+                f"the teacher {name!r} does not run on rows of shape {tuple(rows[0].shape[1:])}: {reason}"
             ) from error
         if found.dim() != 2:
             raise ConfigError(f"the teacher {name!r} must return logits (n, classes), not {tuple(found.shape)}")
@@ -127,15 +129,20 @@ class TorchTeacher:
             digest.update(value.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def logits(self, rows: Tensor) -> Tensor:
+    def logits(self, *rows: Tensor) -> Tensor:
         """Logits of the module."""
+        inputs, module = self._network
         with torch.no_grad():
-            found: Tensor = self._network(rows)
+            found: Tensor = module(inputs(rows[0]), *rows[1:])
         return found.float()
 
 
 def load_torch_teacher(
-    factory: str, arguments: Mapping[str, Any], weights: Path | None, inputs: nn.Module, example: Tensor
+    factory: str,
+    arguments: Mapping[str, Any],
+    weights: Path | None,
+    inputs: nn.Module,
+    example: Tensor | Sequence[Tensor],
 ) -> TorchTeacher:
     """A teacher from ``module:function`` and, unless the function loads them itself, a file of weights.
 
