@@ -118,3 +118,12 @@ def test_thresholds_compare_as_float32_in_batches_and_alone(cascade: Cascade) ->
     assert [value.item() >= route.threshold(0) for value in confidence] == batch
     assert route.leaves(1, confidence, np.zeros((2, 3), np.float32)).tolist() == [False, False]
     assert route.leaves(2, confidence, np.zeros((2, 3), np.float32)).tolist() == [True, True]
+
+
+def test_a_tier_that_never_sees_the_sample_cannot_hand_it_over(cascade: Cascade) -> None:
+    first, second, third = cascade.manifest.segments
+    segments = (first, second.model_copy(update={"hand_over": "input"}), third)
+    restarting = Cascade(cascade.path, cascade.manifest.model_copy(update={"segments": segments}))
+    Tier(restarting, "device", [plan_of(restarting, ("device", "device", "edge"), GATES)])
+    with pytest.raises(ConfigError, match="segment 1 hands over the input, but tier 'edge'"):
+        Tier(restarting, "device", [plan_of(restarting, ("device", "edge", "edge"), GATES)])

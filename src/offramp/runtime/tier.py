@@ -113,8 +113,21 @@ class Tier:
                 f"the plan places {len(plan.placement)} segments and has {len(plan.temperatures)} exits, but "
                 f"{self.manifest.name!r} has {len(self.exit_of)} and {exits}; run 'offramp plan' again"
             )
+        self._require_samples(plan)
         route = Route.of(plan, self.name, len(self.exit_of))
         return self._routes.setdefault(route.plan_id, route)
+
+    def _require_samples(self, plan: Plan) -> None:
+        """Refuse a plan under which a tier would need the sample, but is handed features."""
+        for tier in plan.tiers:
+            mine = plan.tier_range(tier)
+            handed_input = not mine or self.manifest.tensors_at(mine.start) == self.manifest.inputs
+            for index in mine:
+                if self.manifest.segments[index].hand_over == "input" and not handed_input:
+                    raise ConfigError(
+                        f"segment {index} hands over the input, but tier {tier!r} is handed the features of segment "
+                        f"{mine.start - 1}; place both segments on one tier"
+                    )
 
     def route(self, plan_id: str | None = None) -> Route:
         """The route of a plan; the default plan's without an id.
