@@ -77,3 +77,17 @@ def test_augmentation_differs_between_rows_and_repeats_with_the_seed() -> None:
     again = Augment(2, True)(images, torch.Generator().manual_seed(3))
     assert torch.equal(once, again)
     assert len({row.numpy().tobytes() for row in once}) > 5
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 100))
+def test_cutout_blanks_one_square_inside_the_image(side: int, seed: int) -> None:
+    images = torch.full((4, 6, 7, 2), 9, dtype=torch.uint8)
+    done = Augment(cutout=side)(images, torch.Generator().manual_seed(seed))
+    for image in done:
+        blank = (image == 0).all(-1)
+        rows, columns = blank.any(1).nonzero().flatten(), blank.any(0).nonzero().flatten()
+        assert 1 <= len(rows) <= side
+        assert 1 <= len(columns) <= side
+        assert blank.sum() == len(rows) * len(columns)
+        assert ((image == 9) | blank[..., None]).all()
