@@ -16,7 +16,7 @@ from offramp.cascade.segment import TEMPERATURE
 from offramp.cascade.store import Cascade, open_cascade
 from offramp.data.digits import load
 from offramp.errors import CascadeError, ConfigError
-from tests.support.onnx_models import chain, digits_net
+from tests.support.onnx_models import Net, chain, digits_net
 
 TUNE = slice(0, 200)
 TEST = slice(1000, 1797)
@@ -60,6 +60,20 @@ def test_weights_are_int8_and_the_classifier_is_not(digits: Cascade) -> None:
     last = onnx.load(digits.path / digits.manifest.segments[2].variants[0].file)
     gemm = next(node for node in last.graph.node if node.op_type == "Gemm")
     assert gemm.input[1] in {t.name for t in last.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+
+
+def test_preprocessing_stays_in_fp32(tmp_path: Path) -> None:
+    net = Net()
+    net.add("Add", ["x", net.weight("shift", np.ones(8, np.float32))], "shifted")
+    net.add("Relu", [net.dense("shifted", "d", 8, 8)], "h")
+    net.dense("h", "y", 8, 5)
+    model = net.save(tmp_path / "m.onnx", {"x": ["n", 8]}, ["y"])
+    rows = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
+    cascade = quantise(import_model(model, tmp_path / "m.cascade", cuts=["h"]), [rows], [0])
+    nodes = onnx.load(cascade.path / cascade.manifest.segments[0].variants[0].file).graph.node
+    add = next(node for node in nodes if node.op_type == "Add")
+    assert add.input[0] == "x"
+    assert next(node for node in nodes if node.op_type == "QuantizeLinear").input[0] == add.output[0]
 
 
 def test_the_temperature_can_still_be_fed(digits: Cascade) -> None:

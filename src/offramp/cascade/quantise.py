@@ -28,6 +28,7 @@ _OPERATORS = (
 )
 #: what may stand between the classifier's matrix product and the logits
 _AFTER_CLASSIFIER = ("Add", "Cast", "Flatten", "Identity", "Reshape", "Squeeze")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _MIN_OPSET, _OPSET = 13, 17
 
 Array = NDArray[Any]
@@ -43,8 +44,9 @@ def quantise(
     """Make int8 variants of the first segments and store them in the cascade's folder.
 
     Activations become uint8, weights int8 with one scale per channel; ranges come from ``rows``,
-    pushed through the segments before, in int8 as they will run. The matrix product that gives an
-    exit's logits stays in fp32: it costs little, and 256 levels of logits would spoil the confidence.
+    pushed through the segments before, in int8 as they will run. Two things stay in fp32: preprocessing,
+    and the matrix product that gives an exit's logits, which costs little and would give 256 levels of
+    logits that spoil the confidence.
     The fingerprint does not change, so what was recorded and measured in fp32 stays valid.
 
     Parameters
@@ -95,13 +97,15 @@ def _quantise_file(source: Path, target: Path, inputs: Sequence[str], batches: S
         temperature = _take_temperature(source, plain)
         quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(prepared)
+        for index, node in enumerate(model.graph.node):
+            node.name = node.name or f"node_{index}"
         quantization.quantize_static(
             model,
             str(target),
             _reader(inputs, batches, temperature is not None),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_OPERATORS),
-            nodes_to_exclude=_classifier(model),
+            nodes_to_exclude=[*_classifier(model), *_before_products(model)],
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -159,10 +163,8 @@ def _reader(inputs: Sequence[str], batches: Sequence[tuple[Array, ...]], with_te
 
 
 def _classifier(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes from the last matrix product to the logits; unnamed nodes get names."""
+    """Names of the nodes from the last matrix product to the logits."""
     maker = {output: node for node in model.graph.node for output in node.output}
-    for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"node_{index}"
     names, stack = [], [LOGITS]
     while stack:
         made_by = maker.get(stack.pop())
@@ -171,4 +173,16 @@ def _classifier(model: onnx.ModelProto) -> list[str]:
         names.append(made_by.name)
         if made_by.op_type in _AFTER_CLASSIFIER:
             stack.extend(made_by.input)
+    return names
+
+
+def _before_products(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that no convolution or matrix product comes before: preprocessing, which int8 slows down."""
+    behind: set[str] = set()
+    names = []
+    for node in model.graph.node:
+        if node.op_type in _PRODUCTS or behind.intersection(node.input):
+            behind.update(node.output)
+        else:
+            names.append(node.name)
     return names
