@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from offramp.cli.common import command_line, say, status_console
+from offramp.cli.common import command_line, git_commit, say, status_console
 
 __all__ = ["build"]
 
