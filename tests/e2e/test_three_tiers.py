@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +81,20 @@ def test_edge_killed_leaves_the_device(tmp_path: Path) -> None:
         answers = [device.infer(row) for row in tiny_rows(20)]
     assert {(answer.tier, answer.exit, answer.degraded) for answer in answers} == {("device", 0, "link_down")}
     assert max(answer.latency_s for answer in answers) < 5.0
+
+
+def test_an_edge_told_to_end_says_goodbye(tmp_path: Path) -> None:
+    world = make_world(tmp_path, placement=("edge", "edge", "cloud"))
+    with (
+        LocalCluster(world.cascade.path, [world.plan_file], world.network, shaped=False) as cluster,
+        Device(world.cascade, world.plan, cluster.upstream_address) as device,
+    ):
+        assert device.infer(tiny_rows(1)[0]).tier == "edge"
+        os.kill(cluster.pids["edge"], signal.SIGTERM)
+        while device.connected:
+            time.sleep(0.01)
+        answer = device.infer(tiny_rows(1)[0])
+    assert (answer.tier, answer.exit, answer.degraded) == ("device", 0, "link_down")
 
 
 @pytest.mark.parametrize("placement", [("device", "cloud", "cloud"), ("cloud",) * 3])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,26 +30,38 @@ OUTPUTS = {
     "degraded": "BYTES",
 }
 
+_COLUMNS: dict[str, Callable[[Rows], bytes]] = {
+    "label": lambda rows: rows.label.astype("<i8", copy=False).tobytes(),
+    "probabilities": lambda rows: rows.probabilities.astype("<f4", copy=False).tobytes(),
+    "confidence": lambda rows: rows.confidence.astype("<f4", copy=False).tobytes(),
+    "exit": lambda rows: rows.exit.astype("<i8", copy=False).tobytes(),
+    "tier": lambda rows: encode_bytes_rows(rows.tier),
+    "degraded": lambda rows: encode_bytes_rows(rows.degraded),
+}
+
 
 def build_response(model: str, request_id: str, rows: Rows, outputs: Sequence[str] = ()) -> pb.ModelInferResponse:
     """The response for n answered rows, with the outputs asked for (empty: all)."""
-    message = pb.ModelInferResponse(model_name=model, id=request_id)
-    shape = (len(rows),)
-    columns: dict[str, tuple[tuple[int, ...], bytes]] = {
-        "label": (shape, rows.label.astype("<i8", copy=False).tobytes()),
-        "probabilities": (rows.probabilities.shape, rows.probabilities.astype("<f4", copy=False).tobytes()),
-        "confidence": (shape, rows.confidence.astype("<f4", copy=False).tobytes()),
-        "exit": (shape, rows.exit.astype("<i8", copy=False).tobytes()),
-        "tier": (shape, encode_bytes_rows(rows.tier)),
-        "degraded": (shape, encode_bytes_rows(rows.degraded)),
-    }
-    for name in outputs or columns:
-        size, data = columns[name]
-        message.outputs.add(name=name, datatype=OUTPUTS[name], shape=size)
-        message.raw_output_contents.append(data)
-    for kind, seconds in (("compute_s", rows.compute_s), ("queue_s", rows.queue_s)):
-        for tier, value in seconds.items():
-            message.parameters[f"{kind}.{tier}"].double_param = value
+    names = tuple(outputs or OUTPUTS)
+    message = pb.ModelInferResponse()
+    message.CopyFrom(_described(model, names, *rows.probabilities.shape))
+    message.id = request_id
+    message.raw_output_contents.extend([_COLUMNS[name](rows) for name in names])
+    parameters = message.parameters
+    for tier, seconds in rows.compute_s.items():
+        parameters["compute_s." + tier].double_param = seconds
+    for tier, seconds in rows.queue_s.items():
+        parameters["queue_s." + tier].double_param = seconds
+    return message
+
+
+@lru_cache(maxsize=256)
+def _described(model: str, names: tuple[str, ...], rows: int, classes: int) -> pb.ModelInferResponse:
+    """A response without contents; copying it is several times cheaper than describing every output again."""
+    message = pb.ModelInferResponse(model_name=model)
+    for name in names:
+        shape = (rows, classes) if name == "probabilities" else (rows,)
+        message.outputs.add(name=name, datatype=OUTPUTS[name], shape=shape)
     return message
 
 

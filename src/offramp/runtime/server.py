@@ -30,6 +30,8 @@ __all__ = ["main", "serve"]
 
 #: seconds that requests in flight get to finish after SIGTERM
 DRAIN_S = 1.0
+#: seconds that connections get to close by themselves
+STOP_S = 0.2
 
 
 def serve(
@@ -88,7 +90,8 @@ async def _serve(
     next_tier = None if upstream is None else Upstream(upstream, tier.counters)
     answering = Answering(tier, next_tier)
     server: Any = grpc.aio.server(options=server_options())
-    server.add_generic_rpc_handlers((handlers(Service(answering)),))
+    service = Service(answering)
+    server.add_generic_rpc_handlers((handlers(service),))
     try:
         port = server.add_insecure_port(str(where))
     except RuntimeError as error:
@@ -104,7 +107,8 @@ async def _serve(
     sys.stdout.flush()
     await told.wait()
     await _drain(answering)
-    await server.stop(None)
+    await service.end_streams()
+    await server.stop(STOP_S)
     if next_tier is not None:
         await next_tier.close()
     answering.close()

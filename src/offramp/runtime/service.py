@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import grpc
 
 from offramp import __version__
-from offramp.errors import OfframpError
+from offramp.errors import LinkDown, OfframpError
 from offramp.runtime.answering import Answering, Job
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.responses import OUTPUTS
@@ -41,6 +42,14 @@ class Service:
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
         self._manifest = answering.tier.manifest
+        self._streams: set[Any] = set()
+
+    async def end_streams(self) -> None:
+        """End every open stream with a reason, so that clients need not find out by themselves."""
+        error = LinkDown(f"tier {self._answering.tier.name!r} is shutting down")
+        for context in list(self._streams):
+            with contextlib.suppress(Exception):  # abort raises what only its own handler should see
+                await _abort(context, error)
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
         """One request, one response."""
@@ -53,6 +62,7 @@ class Service:
         """The data plane: responses come as they are ready; an error ends its request, not the stream."""
         working: set[asyncio.Task[None]] = set()
         turn = asyncio.Lock()
+        self._streams.add(context)
         try:
             async for request in requests:
                 request_id = request.id
@@ -72,6 +82,7 @@ class Service:
             if working:
                 await asyncio.wait(working)
         finally:
+            self._streams.discard(context)
             for task in working:
                 task.cancel()
 
