@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import command_line, console, git_commit, progress_bar, say, status_console
+from offramp.cli.common import command_line, console, data_name, git_commit, progress_bar, say, status_console
 
 if TYPE_CHECKING:
     from offramp.cascade.store import Cascade
@@ -38,17 +38,19 @@ def demo_files() -> Path:
 def demo(
     output: Path = typer.Option(Path("out/demo"), help="Folder for the cascade and the report."),
     rows: int | None = typer.Option(None, min=20, help="Fewer test rows, for a quick look."),
+    example: Path | None = typer.Option(None, help="Folder with another config.toml and network.toml."),
 ) -> None:
     """Build, record, calibrate, profile, plan and run a digits cascade on three tiers."""
     from offramp.cascade.store import open_cascade
     from offramp.links.network import load_network
 
     begin_s = time.perf_counter()
-    folder = output / "digits.cascade"
+    files = example or demo_files()
+    folder = output / "demo.cascade"
     shutil.rmtree(folder, ignore_errors=True)
-    network = load_network(demo_files() / "network.toml")
-    _step(1, "build: digits, a multi-exit CNN, one ONNX file per segment")
-    _build(folder)
+    network = load_network(files / "network.toml")
+    _step(1, "build: a multi-exit network, one ONNX file per segment")
+    _build(files / "config.toml", folder)
     _step(2, "record every exit on every held-out row, calibrate")
     cascade, records = _evidence(open_cascade(folder))
     _step(3, "profile the segments in a fresh process, once per tier")
@@ -64,9 +66,9 @@ def _step(number: int, text: str) -> None:
     say(f"[bold]{number}/6 {text}[/bold]")
 
 
-def _build(folder: Path) -> None:
+def _build(config: Path, folder: Path) -> None:
     """In a process of its own, so that the device never loads torch."""
-    command = [sys.executable, "-m", "offramp.cli.main", "build", str(demo_files() / "config.toml")]
+    command = [sys.executable, "-m", "offramp.cli.main", "build", str(config)]
     done = subprocess.run([*command, "--output", str(folder), "--overwrite"], check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
@@ -82,7 +84,7 @@ def _evidence(cascade: Cascade) -> tuple[Cascade, Records]:
     with progress_bar("recording") as update:
         records = collect(
             cascade,
-            load_dataset("digits"),
+            load_dataset(data_name(cascade.manifest, None)),
             cascade.path / "records" / "fp32.parquet",
             command=command_line(),
             commit=git_commit(),
@@ -131,7 +133,7 @@ def _runs(cascade: Cascade, search: SearchResult, network: Network, rows: int | 
     from offramp.runtime.device import Device
     from offramp.runtime.local import LocalCluster
 
-    inputs, labels = rows_to_run(cascade.manifest, load_dataset("digits"), "test", rows)
+    inputs, labels = rows_to_run(cascade.manifest, load_dataset(data_name(cascade.manifest, None)), "test", rows)
     plans = {candidate.name: candidate.plan for candidate in search.endpoints}
     tier = network.tiers[0]
     plan_files = [cascade.path / "plans" / f"{name}.json" for name in ("plan", *plans)]
@@ -182,7 +184,7 @@ def _summary(
     write_report(
         report,
         ReportData(
-            title="digits on device, edge and cloud",
+            title=f"{cascade.name} on device, edge and cloud",
             manifest=cascade.manifest,
             records=records,
             search=search,

@@ -85,7 +85,7 @@ def _tune_rows(cascade: Cascade, dataset: Dataset, count: int) -> tuple[NDArray[
             "pass the data it was built on, or import it with --data"
         )
     split = split_rows(dataset, spec.split_seed, spec.tune, spec.calibrate, spec.test)
-    return dataset.rows(np.flatnonzero(split == "tune")[:count])
+    return cascade.reader()(dataset.rows(np.flatnonzero(split == "tune")[:count]))
 
 
 def _records_file(cascade: Cascade, precision: str) -> Path:
