@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import offramp.records.collect
@@ -79,7 +81,7 @@ def test_an_interrupted_recording_continues(cascade: Cascade, dataset: Dataset, 
     with pytest.raises(KeyboardInterrupt):
         collect(cascade, dataset, file, batch=5, progress=interrupt)
     assert not file.exists()
-    assert len(list((tmp_path / "r.parquet.partial").glob("part-*.npy"))) == 2
+    assert len(list((tmp_path / "r.parquet.partial").glob("part-*.parquet"))) == 2
 
     seen: list[tuple[int, int]] = []
     continued = collect(cascade, dataset, file, batch=5, progress=lambda done, total: seen.append((done, total)))
@@ -109,28 +111,33 @@ def test_parts_of_another_cascade_are_thrown_away(cascade: Cascade, dataset: Dat
 def test_a_damaged_part_is_computed_again(cascade: Cascade, dataset: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "r.parquet"
     partial = interrupted(cascade, dataset, file)
-    (partial / "part-00000.npy").write_bytes(b"junk")
-    np.save(partial / "part-00001.npy", np.zeros((3, 15, 3), np.float32))
+    (partial / "part-00000.parquet").write_bytes(b"junk")
+    whole = (partial / "part-00001.parquet").read_bytes()
+    (partial / "part-00001.parquet").write_bytes(whole[:-30])
     assert_same(collect(cascade, dataset, file, batch=8), collect(cascade, dataset, batch=8))
 
 
 def test_a_full_disk_keeps_the_old_records_and_the_parts(
     cascade: Cascade, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pyarrow.parquet as pq
-
     file = tmp_path / "r.parquet"
     old = collect(cascade, dataset, file, splits=["test"])
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    whole = pq.ParquetWriter.write_table
+    written: list[int] = []
 
-    monkeypatch.setattr(pq, "write_table", full)
+    def full(writer: pq.ParquetWriter, table: pa.Table, *options: object) -> None:
+        written.append(len(table))
+        if len(written) > 2:
+            raise OSError(28, "No space left on device")
+        whole(writer, table, *options)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         collect(cascade, dataset, file)
     monkeypatch.undo()
     assert_same(load_records(file), old)
-    assert len(list((tmp_path / "r.parquet.partial").glob("part-*.npy"))) >= 1
+    assert len(list((tmp_path / "r.parquet.partial").glob("part-*.parquet"))) >= 1
 
 
 def test_a_cascade_that_starts_again_from_the_input(dataset: Dataset, tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ def exit_nodes(features: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _segment(rng: np.random.Generator, source: str, width_in: int, target: str) -> bytes:
+def _segment(rng: np.random.Generator, source: str, width_in: int, target: str, classes: int) -> bytes:
     weights: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
         "w": rng.normal(0, 1, (width_in, HIDDEN)).astype(np.float32),
-        "head_w": rng.normal(0, 1, (HIDDEN, CLASSES)).astype(np.float32),
-        "head_b": np.zeros(CLASSES, np.float32),
+        "head_w": rng.normal(0, 1, (HIDDEN, classes)).astype(np.float32),
+        "head_b": np.zeros(classes, np.float32),
         "temperature": np.array(1.0, np.float32),
         "last_axis": np.array([-1], np.int64),
     }
@@ -49,8 +49,8 @@ def _segment(rng: np.random.Generator, source: str, width_in: int, target: str) 
         ],
         [
             helper.make_tensor_value_info(target, TensorProto.FLOAT, [batch, HIDDEN]),
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, CLASSES]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [batch, CLASSES]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [batch, classes]),
             helper.make_tensor_value_info("confidence", TensorProto.FLOAT, [batch]),
             helper.make_tensor_value_info("label", TensorProto.INT64, [batch]),
         ],
@@ -61,15 +61,17 @@ def _segment(rng: np.random.Generator, source: str, width_in: int, target: str) 
     return bytes(model.SerializeToString())
 
 
-def make_tiny_cascade(folder: Path, name: str = "tiny", segments: int = 2, seed: int = 0) -> Cascade:
-    """``segments`` segments, an exit after each, float32 input ``x`` (n, 4), 3 classes."""
+def make_tiny_cascade(
+    folder: Path, name: str = "tiny", segments: int = 2, seed: int = 0, classes: int = CLASSES
+) -> Cascade:
+    """``segments`` segments, an exit after each, float32 input ``x`` (n, 4), so many classes (a, b, c, or numbers)."""
     rng = np.random.default_rng(seed)
     files: dict[str, bytes] = {}
     specs = []
     source, width = "x", FEATURES
     for index in range(segments):
         target = f"h{index}"
-        content = _segment(rng, source, width, target)
+        content = _segment(rng, source, width, target, classes)
         file = f"segment-{index:02d}.onnx"
         files[file] = content
         last = index == segments - 1
@@ -88,7 +90,7 @@ def make_tiny_cascade(folder: Path, name: str = "tiny", segments: int = 2, seed:
         source, width = target, HIDDEN
     manifest = Manifest(
         name=name,
-        labels=("a", "b", "c"),
+        labels=("a", "b", "c") if classes == CLASSES else tuple(str(index) for index in range(classes)),
         inputs=(TensorSpec(name="x", dtype="float32", shape=(None, FEATURES)),),
         segments=tuple(specs),
         calibration=Calibration(temperatures=(1.0,) * segments),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import NotEnoughSamples, RecordMismatch
+from offramp.records.file import RecordsFile, write_tables
+from offramp.records.table import Form, check_form, from_table, to_table
 
-__all__ = ["RecordProvenance", "Records", "load_records"]
+__all__ = ["RecordProvenance", "Records", "file_meta", "iter_records", "load_records", "records_of"]
 
-SCHEMA_VERSION = 1
+_ROWS_PER_TABLE = 4096
+_VALUES_PER_PIECE = 1 << 22
 
 
 @dataclass(frozen=True)
 class RecordProvenance:
-    """Where records come from."""
+    """Where records come from: the data and its split, what built the cascade, what recorded it."""
 
     cascade: str
     cascade_fingerprint: str
@@ -33,6 +35,9 @@ class RecordProvenance:
     variant: str = "fp32"
     engine: str = "onnxruntime"
     versions: dict[str, str] = field(default_factory=dict)
+    cascade_command: str = ""
+    cascade_commit: str | None = None
+    cascade_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,84 +125,105 @@ class Records:
             )
 
     def save(self, path: str | Path, dtype: str = "float32") -> None:
-        """Write a Parquet file (zstd), atomically; ``dtype`` float16 halves it.
+        """Write a Parquet file (zstd), atomically.
+
+        Parameters
+        ----------
+        path : of the file
+        dtype : ``float32``, ``float16`` for half the size, or ``compact`` (32 classes or more: log-probabilities
+            whose scores are those of the logits to 1e-3)
 
         Raises
         ------
+        ConfigError : an unknown dtype, or the compact form of too few classes
         OSError : no space or no permission; a file that was there is left as it was
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        form = check_form(dtype)
+        write_tables(Path(path), self._tables(form), file_meta(self.exit_names, self.classes, form, self.provenance))
 
-        file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        columns: dict[str, Any] = {
-            "row": pa.array(self.row),
-            "split": pa.array(self.split.tolist()).dictionary_encode(),
-            "label": pa.array(self.labels),
-        }
-        for index in range(self.exits):
-            flat = pa.array(np.ascontiguousarray(self.logits[index].astype(dtype)).ravel())
-            columns[f"logits_{index}"] = pa.FixedSizeListArray.from_arrays(flat, self.classes)
-        meta = {
-            "schema_version": SCHEMA_VERSION,
-            "exit_names": list(self.exit_names),
-            **asdict(self.provenance),
-        }
-        table = pa.table(columns).replace_schema_metadata({"offramp": json.dumps(meta)})
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            pq.write_table(table, temporary, compression="zstd")
-            os.replace(temporary, file)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    def _tables(self, form: Form) -> Iterator[Any]:
+        for begin in range(0, max(len(self), 1), _ROWS_PER_TABLE):
+            here = slice(begin, begin + _ROWS_PER_TABLE)
+            yield to_table(self.logits[:, here], self.labels[here], self.split[here], self.row[here], form)
+
+
+def file_meta(exit_names: tuple[str, ...], classes: int, form: Form, provenance: RecordProvenance) -> dict[str, object]:
+    """What a records file says of itself."""
+    compact = {"form": form, "classes": classes} if form == "compact" else {}
+    return {"exit_names": list(exit_names), **compact, **asdict(provenance)}
 
 
 def load_records(path: str | Path) -> Records:
-    """Read a records file.
+    """Read a records file whole; the logits are float32 whatever they were stored as.
 
     Raises
     ------
     RecordMismatch : the file is missing, damaged, no records file, or of a newer version
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    file = RecordsFile(path)
+    return _joined(_parts(file.tables(), file.meta, str(file.path)), len(file))
 
-    file = Path(path)
-    if not file.is_file():
-        raise RecordMismatch(f"{file}: no such records file; 'offramp record CASCADE' makes one")
+
+def iter_records(path: str | Path) -> Iterator[Records]:
+    """Read a records file some thousand rows at a time, for files larger than memory.
+
+    Raises
+    ------
+    RecordMismatch : as `load_records`
+    """
+    file = RecordsFile(path)
+    return _parts(file.tables(), file.meta, str(file.path))
+
+
+def records_of(tables: Iterable[Any], rows: int, meta: Mapping[str, Any]) -> Records:
+    """Records of so many rows from the tables a file would hold, and its metadata."""
+    return _joined(_parts(tables, meta, "records"), rows)
+
+
+def _joined(found: Iterable[Records], rows: int) -> Records:
+    begin = 0
+    parts: list[Records] = []
+    logits: NDArray[np.float32] = np.empty(0, np.float32)
+    for part in found:
+        if not parts:  # one array from the start: it and one part are all that is in memory
+            logits = np.empty((part.exits, rows, part.classes), np.float32)
+        end = begin + len(part)
+        logits[:, begin:end] = part.logits
+        parts.append(replace(part, logits=logits[:, begin:end]))
+        begin = end
+    return replace(
+        parts[0],
+        logits=logits,
+        labels=np.concatenate([part.labels for part in parts]),
+        split=np.concatenate([part.split for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+    )
+
+
+def _parts(tables: Iterable[Any], meta: Mapping[str, Any], where: str) -> Iterator[Records]:
+    body = dict(meta)
     try:
-        table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        raise RecordMismatch(f"{file}: not a Parquet file, or damaged; run 'offramp record' again") from error
-    raw = (table.schema.metadata or {}).get(b"offramp")
-    if raw is None:
-        raise RecordMismatch(f"{file}: a Parquet file, but not one of offramp's records")
-    try:
-        meta = json.loads(raw)
-        version = meta.pop("schema_version")
-        if version > SCHEMA_VERSION:
-            raise RecordMismatch(f"{file}: schema version {version} is newer than {SCHEMA_VERSION}; upgrade offramp")
-        return _from_table(table, meta)
-    except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+        names = tuple(body.pop("exit_names"))
+        form, classes = body.pop("form", "float32"), body.pop("classes", None)
+        provenance = RecordProvenance(**body)
+        for table in _sliced(tables, len(names) * (classes or 1)):
+            yield Records(
+                logits=from_table(table, len(names), classes if form == "compact" else None),
+                labels=table["label"].to_numpy(),
+                split=np.array(table["split"].to_pylist(), dtype="<U9"),
+                row=table["row"].to_numpy(),
+                exit_names=names,
+                provenance=provenance,
+            )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, RecordMismatch):
             raise
-        raise RecordMismatch(f"{file}: damaged records ({error}); run 'offramp record' again") from error
+        raise RecordMismatch(f"{where}: damaged records ({error}); run 'offramp record' again") from error
 
 
-def _from_table(table: Any, meta: dict[str, Any]) -> Records:
-    names = tuple(meta.pop("exit_names"))
-    logits = []
-    for index in range(len(names)):
-        column = table[f"logits_{index}"]
-        flat = column.combine_chunks().flatten().to_numpy()
-        logits.append(flat.reshape(len(table), column.type.list_size).astype(np.float32))
-    return Records(
-        logits=np.stack(logits),
-        labels=table["label"].to_numpy(),
-        split=np.array(table["split"].to_pylist(), dtype="<U9"),
-        row=table["row"].to_numpy(),
-        exit_names=names,
-        provenance=RecordProvenance(**meta),
-    )
+def _sliced(tables: Iterable[Any], values_per_row: int) -> Iterator[Any]:
+    """The tables in pieces of no more than `_VALUES_PER_PIECE` logits (the compact form grows when it is read)."""
+    rows = max(1, _VALUES_PER_PIECE // values_per_row)
+    for table in tables:
+        for begin in range(0, max(len(table), 1), rows):
+            yield table.slice(begin, rows)
