@@ -12,7 +12,7 @@ from offramp.data.dataset import split_rows
 from offramp.data.registry import load_dataset
 from offramp.errors import CascadeError, ConfigError, TrainingError
 from offramp.training.build import build
-from offramp.training.config import BuildConfig, load_config
+from offramp.training.config import BuildConfig, TeacherConfig, load_config, with_exits
 from offramp.training.joint import JointTraining
 from offramp.training.recipe import Rows
 from tests.training.test_config import CONFIG, write
@@ -98,3 +98,32 @@ factory = "my_vector_net:make"
     assert report.cascade.manifest.inputs[0].shape == (None, 4)
     assert report.cascade.manifest.inputs[0].dtype == "float32"
     assert report.cascade.manifest.preprocessing == ""
+
+
+def test_exits_are_placed_where_the_work_is_shared(tmp_path: Path, config: BuildConfig) -> None:
+    report = build(with_exits(config, "auto:2"), tmp_path / "small.cascade")
+    early, _ = report.cascade.manifest.segments
+    assert early.exit is not None
+    assert early.exit.module in {"stem", "stages.0"}
+
+
+def test_without_training_the_model_is_exported_as_it_is(tmp_path: Path, config: BuildConfig) -> None:
+    report = build(config.model_copy(update={"exits": (), "training": None}), tmp_path / "small.cascade")
+    assert report.history == ()
+    assert report.cascade.manifest.exit_names == ("final",)
+    assert report.cascade.manifest.provenance.seed is None
+
+
+def test_a_student_learns_from_a_cascade_and_does_not_resume_under_another(tmp_path: Path, config: BuildConfig) -> None:
+    assert config.training is not None
+    for seed in (0, 1):
+        training = config.training.model_copy(update={"seed": seed, "checkpoint": None})
+        build(config.model_copy(update={"training": training}), tmp_path / f"{seed}.cascade")
+    changes = {"recipe": "distillation", "teacher": TeacherConfig(cascade=tmp_path / "0.cascade")}
+    student = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+    assert len(build(student, tmp_path / "student.cascade").history) == 1
+
+    changes["teacher"] = TeacherConfig(cascade=tmp_path / "1.cascade")
+    other = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+    with pytest.raises(TrainingError, match="other data, model or settings"):
+        build(other, tmp_path / "other.cascade", resume=True)
