@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from benchmarks.synthetic import conv_cascade
 from offramp.confidence.scores import Margin, MaxProbability, NegativeEntropy
 from offramp.data.dataset import Dataset, split_rows
 from offramp.data.shift import Shift, ShiftedRows
-from offramp.errors import ConfigError, RecordMismatch
+from offramp.errors import ConfigError, OfframpError, RecordMismatch
 from offramp.records.collect import collect, collect_to_file
 from offramp.records.records import iter_records, load_records
 from tests.records.test_collect import assert_same
@@ -52,6 +53,19 @@ def test_a_failure_in_a_process_is_told_as_it_is(dataset: Dataset, tmp_path: Pat
     bad = replace(dataset, inputs=(np.full((120, 4), np.nan, np.float32),))
     with pytest.raises(ConfigError, match="input 'x': row 0 holds NaN"):
         collect(cascade_on(bad, tmp_path), bad, processes=2)
+
+
+def test_a_killed_process_leaves_what_is_finished(dataset: Dataset, tmp_path: Path) -> None:
+    cascade, file = cascade_on(dataset, tmp_path), tmp_path / "r.parquet"
+
+    def kill(done: int, total: int) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with pytest.raises(OfframpError, match=r"a recording process ended without an answer .* run the same again"):
+        collect(cascade, dataset, file, processes=2, progress=kill)
+    assert (tmp_path / "r.parquet.partial" / "part-00000.parquet").is_file()
+    assert_same(collect(cascade, dataset, file), collect(cascade, dataset))
 
 
 @pytest.mark.skipif(not RAY, reason="Ray is not installed")
