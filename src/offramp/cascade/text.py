@@ -124,6 +124,18 @@ class InputReader:
         tokens = self.tokenizer.encode(*(column.tolist() for column in rows))
         return (tokens.ids, tokens.mask) if len(rows) == 1 else (tokens.ids, tokens.mask, tokens.types)
 
+    def row(self, sample: Array | str | Sequence[Array] | Sequence[str]) -> tuple[Array, ...]:
+        """The inputs for one sample: a text, two texts, or arrays without the row dimension.
+
+        Raises
+        ------
+        SampleError : see `Tokenizer.encode`
+        """
+        parts = [sample] if isinstance(sample, str | np.ndarray) else list(sample)
+        if not any(isinstance(part, str) for part in parts):
+            return tuple(np.asarray(part)[None] for part in parts)
+        return self([np.array([part], dtype=object) for part in parts])
+
 
 def _is_text(column: Array) -> bool:
     return column.dtype.kind in "OUT"

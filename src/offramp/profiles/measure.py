@@ -67,12 +67,14 @@ def measure(
         raise ConfigError(f"tier {tier!r}: slow_down must be at least 1, not {slow_down}")
     if repeats < MIN_REPEATS:
         raise ConfigError(f"repeats must be at least {MIN_REPEATS}, not {repeats}")
-    manifest = open_cascade(cascade_path).manifest
+    cascade = open_cascade(cascade_path)
+    manifest = cascade.manifest
     names = tuple(get_codec(name).name for name in codecs)
     with tempfile.TemporaryDirectory(prefix="offramp-") as folder:
         file = None
         if samples is not None:
-            arrays = check_rows(manifest, (samples,) if isinstance(samples, np.ndarray) else samples)
+            rows = (samples,) if isinstance(samples, np.ndarray) else samples
+            arrays = check_rows(manifest, cascade.reader()(rows))
             file = str(Path(folder) / "samples.npz")
             np.savez(file, *arrays)
         request = WorkerRequest(

@@ -157,7 +157,16 @@ def _input_rows(manifest: Manifest, samples: str | None) -> Rows:
         with np.load(Path(samples), allow_pickle=False) as stored:
             inputs = [stored[f"arr_{i}"] for i in range(len(stored.files))]
     checked = check_rows(manifest, inputs)
-    return [tuple(array[i : i + 1] for array in checked) for i in range(len(checked[0]))]
+    return [_row(manifest, checked, i) for i in range(len(checked[0]))]
+
+
+def _row(manifest: Manifest, arrays: Sequence[Array], index: int) -> tuple[Array, ...]:
+    """One row of every input; of text without the padding it shares with longer rows."""
+    row = tuple(array[index : index + 1] for array in arrays)
+    if manifest.tokenizer is None:
+        return row
+    length = max(1, int(row[1].sum()))
+    return tuple(each[:, :length] for each in row)
 
 
 def _random_rows(spec: TensorSpec, rng: np.random.Generator) -> Array:

@@ -27,6 +27,8 @@ from offramp.runtime.upstream import Upstream
 __all__ = ["Device"]
 
 Array = NDArray[Any]
+#: one sample: an array, or several; a text or two where the cascade reads text
+Sample = Array | Sequence[Array] | str | Sequence[str]
 
 #: seconds within which every sample is answered unless the caller says otherwise
 DEFAULT_DEADLINE_S = 30.0
@@ -82,6 +84,7 @@ class Device:
             raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
         self.deadline_s = DEFAULT_DEADLINE_S if deadline_s is None else deadline_s
         self.manifest = cascade.manifest
+        self._reader = cascade.reader()
         self._tier = Tier(cascade, tier or plan.tiers[0], [plan], slow_down=slow_down)
         self._name = self._tier.name
         self._now = self._tier.clock.now
@@ -130,12 +133,13 @@ class Device:
         """Whether there is a link to the next tier right now."""
         return self._upstream is not None and self._upstream.connected
 
-    def infer(self, sample: Array | Sequence[Array]) -> Answer:
+    def infer(self, sample: Sample) -> Answer:
         """Answer one sample.
 
         Parameters
         ----------
-        sample : what the cascade takes, without the row dimension; several arrays if it takes several
+        sample : what the cascade takes, without the row dimension; several arrays if it takes several;
+            a text, or two, if it reads text
 
         Raises
         ------
@@ -164,13 +168,15 @@ class Device:
     def infer_batch(self, samples: Array | Sequence[Array]) -> list[Answer]:
         """Answer n rows together: one array (n, ...), or one for each input; one request for all survivors.
 
+        Text comes as arrays (n,) of ``str`` with dtype object.
+
         Raises
         ------
         SampleError : wrong dtype or shape, no row, NaN or infinity
         """
         begin_s = self._now()
         inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-        run = self._run(check_rows(self.manifest, inputs), begin_s)
+        run = self._run(check_rows(self.manifest, self._tier.pace.run(self._reader, inputs)), begin_s)
         offload = None
         if len(run.survivors):
             offload = self._offload(run, begin_s).begin()
@@ -178,7 +184,7 @@ class Device:
             offload.finish()
         return self._answers(run, offload, begin_s)
 
-    async def infer_async(self, sample: Array | Sequence[Array]) -> Answer:
+    async def infer_async(self, sample: Sample) -> Answer:
         """Answer one sample without blocking the event loop; several may be under way.
 
         Raises
@@ -211,9 +217,8 @@ class Device:
     def __repr__(self) -> str:
         return f"Device({self.manifest.name!r}, plan={self._route.plan_id!r}, upstream={self._address!r})"
 
-    def _one_row(self, sample: Array | Sequence[Array]) -> tuple[Array, ...]:
-        arrays = [sample] if len(self.manifest.inputs) == 1 and isinstance(sample, np.ndarray) else list(sample)
-        return check_rows(self.manifest, [np.asarray(array)[None] for array in arrays])
+    def _one_row(self, sample: Sample) -> tuple[Array, ...]:
+        return check_rows(self.manifest, self._tier.pace.run(self._reader.row, sample))
 
     def _run(self, inputs: tuple[Array, ...], begin_s: float) -> TierRun:
         return self._tier.run(self._route, 0, inputs, begin_s + self.deadline_s)

@@ -154,12 +154,12 @@ def _quietly_offline() -> Iterator[None]:
 
     before, shown = os.environ.get("HF_HUB_OFFLINE"), logging.is_progress_bar_enabled()
     os.environ["HF_HUB_OFFLINE"] = "1"
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers gives it no types
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # as above
         if before is None:
             del os.environ["HF_HUB_OFFLINE"]
         else:
