@@ -47,8 +47,8 @@ TARGETS: dict[tuple[str, str, int], Target] = {
     ("resnet20", "fp32", -1): Target(87.0),
     ("resnet32-cifar100", "fp32", -1): Target(66.0),
     ("mobilenetv2-cifar100", "fp32", -1): Target(65.0),
-    ("sst2", "fp32", 2): Target(85.0),
-    ("sst2", "fp32", -1): Target(90.0),
-    ("mrpc", "fp32", -1): Target(82.0),
-    ("rte", "fp32", -1): Target(60.0),
+    ("minilm-sst2", "fp32", 2): Target(85.0),
+    ("minilm-sst2", "fp32", -1): Target(90.0),
+    ("minilm-mrpc", "fp32", -1): Target(82.0),
+    ("minilm-rte", "fp32", -1): Target(60.0),
 }
