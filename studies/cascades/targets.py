@@ -39,6 +39,7 @@ TARGETS: dict[tuple[str, str, int], Target] = {
     ("mlperf-resnet8", "fp32", -1): Target(88.0, "published"),
     ("mlperf-resnet8", "int8:1", -1): Target(87.7, "published"),
     ("resnet8", "fp32", -1): Target(80.0),
+    ("resnet8-cifar10", "fp32", -1): Target(80.0),
     ("compact-cifar10", "fp32", -1): Target(90.0),
     ("resnet8-cifar100", "fp32", -1): Target(58.0),
     ("compact-cifar100", "fp32", -1): Target(72.0),
