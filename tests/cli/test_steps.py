@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from offramp.data.registry import load_dataset
+from offramp.planning.result import load_search_result
 from tests.cli.support import offramp
 from tests.support.blobs import blobs, cascade_on
 from tests.support.tiny import make_tiny_cascade
@@ -74,6 +75,17 @@ def test_record_to_report(workplace: Path) -> None:
     assert summary["plan_id"] == plan_id
     assert summary["rows"] == 20
     assert summary["degraded_rows"] == 0
+
+    search = load_search_result(cascade / "plans" / "plan.search.json")
+    cloud_only = next(end for end in search.endpoints if end.name == "cloud-only").plan
+    cloud_only.save(cascade / "plans" / "cloud-only.json")
+    options = ("--network", network, "--data", rows, "--plan", cascade / "plans" / "cloud-only.json")
+    refused = offramp("run", cascade, *options)
+    assert refused.code == 2
+    assert "tier 'cloud' has no address" in refused.err
+    ran = offramp("run", cascade, *options, "--spawn", "--rows", "5", "--name", "cloud-only", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["tier_share"]["cloud"] == 1.0
 
     report = workplace / "report.html"
     written = offramp("report", cascade, "--network", network, "--output", report)

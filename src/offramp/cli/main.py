@@ -82,7 +82,7 @@ def main() -> None:
         _fail(f"{where}{error.strerror or error}", 1, verbose)
 
 
-def _warn(message: Warning | str, *_: object) -> None:
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Show a warning as one line, without a place in the source."""
     typer.echo(f"offramp: warning: {message}", err=True)
 

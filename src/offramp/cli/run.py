@@ -101,9 +101,10 @@ def run(
     inputs, labels = rows_to_run(opened.manifest, load_dataset(data_name(opened.manifest, data)), split, rows)
     device_tier = loaded.tiers[0]
     with ExitStack() as stack:
-        upstream = upstream_address(loaded, chosen.next_tier(device_tier.name))
         if spawn:
             upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
+        else:
+            upstream = upstream_address(loaded, chosen.next_tier(device_tier.name))
         device = stack.enter_context(
             Device(
                 opened,
