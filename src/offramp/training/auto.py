@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from offramp.errors import ConfigError, TrainingError
-from offramp.training.attach import ExitPlacement
+from offramp.training.attach import ExitPlacement, as_tuple
 from offramp.training.cut import first_line, places_to_cut
 
 __all__ = ["ExitPlace", "exit_places", "propose_exits"]
@@ -24,7 +24,9 @@ class ExitPlace:
     share: float
 
 
-def exit_places(module: nn.Module, example: Tensor, inputs: nn.Module | None = None) -> tuple[ExitPlace, ...]:
+def exit_places(
+    module: nn.Module, example: Tensor | Sequence[Tensor], inputs: nn.Module | None = None
+) -> tuple[ExitPlace, ...]:
     """Every module that an exit can stand behind, front to back.
 
     Where several modules end at the same tensor the outermost is named; where work is the same (a
@@ -32,8 +34,8 @@ def exit_places(module: nn.Module, example: Tensor, inputs: nn.Module | None = N
 
     Parameters
     ----------
-    module : takes one tensor, returns logits
-    example : a few raw rows
+    module : takes one or several tensors, returns logits
+    example : a few raw rows of every input
     inputs : preprocessing in front of ``module``
 
     Raises
@@ -48,7 +50,7 @@ def exit_places(module: nn.Module, example: Tensor, inputs: nn.Module | None = N
     [('1', 0.33), ('3', 0.83)]
     """
     graph, places = places_to_cut(module)
-    flops = _flops_by_node(module, graph, example, inputs)
+    flops = _flops_by_node(module, graph, as_tuple(example), inputs)
     total = max(1, sum(flops.values()))
     found: dict[float, str] = {}
     for path, needed in places:
@@ -59,7 +61,11 @@ def exit_places(module: nn.Module, example: Tensor, inputs: nn.Module | None = N
 
 
 def propose_exits(
-    module: nn.Module, example: Tensor, exits: int, head: str = "pool-linear", inputs: nn.Module | None = None
+    module: nn.Module,
+    example: Tensor | Sequence[Tensor],
+    exits: int,
+    head: str = "pool-linear",
+    inputs: nn.Module | None = None,
 ) -> tuple[ExitPlacement, ...]:
     """Places for ``exits - 1`` early exits that cut the network into parts of about equal work.
 
@@ -108,7 +114,9 @@ def _nearest(shares: Sequence[float], targets: Sequence[float]) -> list[int]:
     return best[-1][1]
 
 
-def _flops_by_node(module: nn.Module, graph: fx.Graph, example: Tensor, inputs: nn.Module | None) -> dict[fx.Node, int]:
+def _flops_by_node(
+    module: nn.Module, graph: fx.Graph, example: tuple[Tensor, ...], inputs: nn.Module | None
+) -> dict[fx.Node, int]:
     counted: dict[fx.Node, int] = {}
 
     class Counting(fx.Interpreter):
@@ -122,11 +130,11 @@ def _flops_by_node(module: nn.Module, graph: fx.Graph, example: Tensor, inputs: 
     module.eval()
     try:
         with torch.no_grad():
-            rows = example if inputs is None else inputs(example)
-            Counting(fx.GraphModule(module, graph)).run(rows)
+            first = example[0] if inputs is None else inputs(example[0])
+            Counting(fx.GraphModule(module, graph)).run(first, *example[1:])
     except Exception as error:  # user code on user data
         raise TrainingError(
-            f"the model does not run on rows of shape {tuple(example.shape[1:])}: {first_line(error)}"
+            f"the model does not run on rows of shape {tuple(example[0].shape[1:])}: {first_line(error)}"
         ) from error
     finally:
         module.train(training)

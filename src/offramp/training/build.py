@@ -126,7 +126,8 @@ def make_network(config: BuildConfig, dataset: Dataset) -> MultiExit:
         model = make_model(config.model.factory, config.model.arguments)
         inputs = None if config.input is None else config.input.module()
         if isinstance(config.exits, AutoExits):
-            places = propose_exits(model, example[0], config.exits.auto, config.exits.head, inputs)
+            head = config.exits.head or ("pool-linear" if config.text is None else "mean-linear")
+            places = propose_exits(model, example, config.exits.auto, head, inputs)
         else:
             places = tuple(place.placement() for place in config.exits)
         network = MultiExit(model, places, example, inputs, sequences=config.text is not None)

@@ -84,10 +84,13 @@ class ExitConfig(_Section):
 
 
 class AutoExits(_Section):
-    """``[exits]`` with ``auto = N``: N exits, the last included, at equal shares of the FLOPs."""
+    """``[exits]`` with ``auto = N``: N exits, the last included, at equal shares of the FLOPs.
+
+    The head of images is ``pool-linear`` where none is named, that of text ``mean-linear``.
+    """
 
     auto: Annotated[int, Field(ge=2)]
-    head: str = "pool-linear"
+    head: str = ""
 
 
 class AugmentConfig(_Section):
@@ -157,8 +160,6 @@ class BuildConfig(_Section):
             raise ValueError("[input] prepares images and [text] text; keep one of them")
         if self.text is not None and self.training is not None and self.training.augment != AugmentConfig():
             raise ValueError("training.augment changes images; remove it beside [text]")
-        if self.text is not None and isinstance(self.exits, AutoExits):
-            raise ValueError("exits.auto needs a network with one input; list [[exits]] beside [text]")
         return self
 
     @model_validator(mode="after")
@@ -201,7 +202,7 @@ def with_exits(config: BuildConfig, exits: str) -> BuildConfig:
         raise ConfigError(f"exits {exits!r}: write auto:N with N of 2 or more, the last exit included")
     if config.training is None:
         raise ConfigError(f"exits {exits!r}: the config has no [training], and early exits must be trained; add it")
-    head = config.exits.head if isinstance(config.exits, AutoExits) else AutoExits(auto=2).head
+    head = config.exits.head if isinstance(config.exits, AutoExits) else ""
     return config.model_copy(update={"exits": AutoExits(auto=int(count), head=head)})
 
 

@@ -16,6 +16,7 @@ from offramp.cascade.store import Cascade
 from offramp.cascade.walk import walk
 from offramp.errors import ConfigError
 from offramp.training.attach import ExitPlacement, MultiExit
+from offramp.training.auto import propose_exits
 from offramp.training.export import Origin, export_cascade, max_logit_difference
 from offramp.training.text.encoder import text_classifier
 from offramp.training.text.tokenizer import load_tokenizer
@@ -78,6 +79,12 @@ def test_segments_equal_the_model_at_any_length_and_batch(
 ) -> None:
     rows = make_rows(lengths, pairs=len(network.input_names) == 3)
     assert max_logit_difference(network, cascade.load_segments(), rows) <= 1e-4
+
+
+def test_exits_are_proposed_behind_layers(tmp_path: Path) -> None:
+    model = text_classifier(str(make_bert_folder(tmp_path, layers=4)), 3)
+    places = propose_exits(model, make_rows([6, 5]), 3, "mean-linear")
+    assert [place.after for place in places] == ["layers.0", "layers.2"]
 
 
 def test_the_mask_is_handed_on(cascade: Cascade) -> None:
