@@ -11,7 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.machine import machine_kind, versions
 from benchmarks.row import BenchmarkRow
@@ -77,16 +79,17 @@ def store(name: str, rows: list[BenchmarkRow], folder: Path = FOLDER) -> Path:
     return file
 
 
-def to_table(name: str, rows: list[BenchmarkRow]) -> Table:
-    """The rows for the terminal."""
+def to_table(name: str, rows: list[BenchmarkRow]) -> Group:
+    """The rows for the terminal; how they were measured stands below."""
     table = Table(title=f"Benchmark {name}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("row", overflow="fold")
     for column in ("baseline", "ours"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     table.add_column("ratio", justify="right", no_wrap=True, style="bold")
-    table.add_column("how", overflow="fold", ratio=1, style="dim")
+    notes = []
     for row in rows:
-        how = f"{row.how}; {row.notes}" if row.notes else row.how
-        table.add_row(row.name, f"{row.baseline:.4g}", f"{row.ours:.4g}", row.unit, f"{row.ratio:.3f}", how)
-    return table
+        table.add_row(row.name, f"{row.baseline:.4g}", f"{row.ours:.4g}", row.unit, f"{row.ratio:.3f}")
+        how = "; ".join(part for part in (row.how, row.notes) if part)
+        notes.append(Text(f"{row.name}: {how}", style="dim"))
+    return Group(table, *notes)

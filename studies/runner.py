@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import cast
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from offramp.errors import ConfigError
 from studies.row import StudyRow
@@ -66,17 +68,17 @@ def to_json(name: str, rows: list[StudyRow]) -> str:
     return json.dumps({"study": name, "rows": [row.to_dict() for row in rows]})
 
 
-def to_table(name: str, rows: list[StudyRow]) -> Table:
-    """The rows for the terminal."""
+def to_table(name: str, rows: list[StudyRow]) -> Group:
+    """The rows for the terminal; how a number was obtained stands below, once for all rows that share it."""
     table = Table(title=f"Study {name}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("row", overflow="fold")
     for column in ("published", "ours"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("holds", no_wrap=True)
-    table.add_column("how", overflow="fold", ratio=1, style="dim")
+    for column in ("unit", "holds", "how"):
+        table.add_column(column, no_wrap=True)
+    notes = {how: str(number) for number, how in enumerate(dict.fromkeys(row.how for row in rows), 1)}
     for row in rows:
         holds = {None: "", True: "yes", False: "NO"}[row.holds]
         published = "–" if row.published is None else f"{row.published:g}"
-        table.add_row(row.name, published, f"{row.ours:.4g}", row.unit, holds, row.how)
-    return table
+        table.add_row(row.name, published, f"{row.ours:.4g}", row.unit, holds, notes[row.how])
+    return Group(table, *(Text(f"{number}  {how}", style="dim") for how, number in notes.items()))
