@@ -101,6 +101,7 @@ def run(
     inputs, labels = rows_to_run(opened.manifest, load_dataset(data_name(opened.manifest, data)), split, rows)
     device_tier = loaded.tiers[0]
     with ExitStack() as stack:
+        upstream: str | None
         if spawn:
             upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
         else:
