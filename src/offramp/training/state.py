@@ -81,4 +81,4 @@ class RunState:
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch_rng"])
         self.history = [EpochResult(loss, tuple(accuracy)) for loss, accuracy in state["history"]]
-        self.best = state["best"]
+        self.best = state.get("best", {})
