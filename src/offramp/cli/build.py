@@ -18,7 +18,7 @@ def build(
     exits: str | None = typer.Option(None, help="auto:N places N exits at equal shares of the FLOPs."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint."),
 ) -> None:
-    """Attach exits, train, export one ONNX file per segment, verify, save."""
+    """Make a cascade of a torch model: exits, training, export."""
     try:
         import torch  # noqa: F401
     except ImportError as error:

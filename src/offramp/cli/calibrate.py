@@ -16,7 +16,9 @@ def calibrate(
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Fit one temperature per exit on the tune rows; print ECE on the test rows before and after."""
+    """Fit one temperature per exit.
+
+    Fitted on the tune rows; ECE before and after is that of the test rows."""
     from offramp.cascade.store import open_cascade
     from offramp.records.calibrate import calibrate_cascade
     from offramp.records.records import load_records

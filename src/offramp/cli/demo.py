@@ -40,7 +40,9 @@ def demo(
     rows: int | None = typer.Option(None, min=20, help="Fewer test rows, for a quick look."),
     example: Path | None = typer.Option(None, help="Folder with another config.toml and network.toml."),
 ) -> None:
-    """Build, record, calibrate, profile, plan and run a digits cascade on three tiers."""
+    """The whole path on bundled data; a report at the end.
+
+    Build, record, calibrate, profile, plan and run a cascade on three tiers."""
     from offramp.cascade.store import open_cascade
     from offramp.links.network import load_network
 

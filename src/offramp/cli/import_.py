@@ -40,7 +40,7 @@ def import_(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace a cascade that is already there."),
     json: bool = typer.Option(False, "--json", help="Print the cuts or the segments as JSON."),
 ) -> None:
-    """Cut an ONNX classifier into segments, or pair a small one with a large one; no torch needed."""
+    """Make a cascade of one ONNX model, or of a pair; no torch."""
     from offramp.cascade.importing import cut_points, import_model
     from offramp.cascade.onnx_extra import require_onnx
     from offramp.cascade.pairing import import_pair

@@ -29,7 +29,7 @@ def plan(
     explain: bool = typer.Option(False, "--explain", help="Also print the terms of the latency and the front."),
     json: bool = typer.Option(False, "--json", help="Print the search result as JSON."),
 ) -> None:
-    """Find the exact best plan, print it, its runners-up and why they lost."""
+    """Find the exact best plan, and say why others lost."""
     from pydantic import ValidationError
 
     from offramp.cascade.store import open_cascade

@@ -53,7 +53,7 @@ def profile(
     data: str | None = typer.Option(None, help="Rows for payload sizes; default: the data it was built on."),
     json: bool = typer.Option(False, "--json", help="Print the profiles as JSON."),
 ) -> None:
-    """Measure seconds per segment (median, p95) and bytes per cut, in a fresh process."""
+    """Measure seconds per segment and bytes per cut."""
     from offramp.cascade.store import open_cascade
     from offramp.errors import ConfigError
     from offramp.links.network import Tier, load_network

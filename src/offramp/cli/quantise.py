@@ -37,7 +37,7 @@ def quantise(
     batch: int = typer.Option(64, min=1, help="Rows per run."),
     json: bool = typer.Option(False, "--json", help="Print accuracy and latency as JSON."),
 ) -> None:
-    """Quantise the first segments, record them, and compare accuracy and latency with fp32."""
+    """Make the first segments int8, and compare with fp32."""
     from offramp.cascade.precision import Precision
     from offramp.cascade.quantise import quantise as quantise_segments
     from offramp.cascade.store import open_cascade

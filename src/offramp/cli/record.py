@@ -30,7 +30,9 @@ def record(
     processes: int = typer.Option(1, min=1, help="How many processes compute; the result is the same."),
     engine: str = typer.Option("local", help="local, or ray to spread the processes over a Ray cluster."),
 ) -> None:
-    """Run every exit on every tune, calibrate and test row, once. An interrupted run continues."""
+    """Run every exit on every held-out row, once.
+
+    An interrupted run continues."""
     from offramp.cascade.precision import parse
     from offramp.cascade.store import open_cascade
     from offramp.data.registry import load_source

@@ -16,7 +16,7 @@ def relay(
     rtt_s: float = typer.Option(0.0, min=0.0, help="Delay there and back, seconds."),
     trace: Path | None = typer.Option(None, help="CSV with time_s,bandwidth_bps instead of a constant rate."),
 ) -> None:
-    """Relay TCP with a given rate and delay until SIGTERM, to try a plan without a real network."""
+    """Relay TCP at a given rate and delay."""
     from offramp.links.network import Link
     from offramp.links.relay_process import Route, serve_relays
     from offramp.links.trace import load_trace

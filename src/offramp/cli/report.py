@@ -19,7 +19,7 @@ def report(
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
     output: Path = typer.Option(Path("report.html"), help="File to write."),
 ) -> None:
-    """Write reliability diagrams, Pareto front, predicted against measured latency, and shares."""
+    """Write one HTML file: calibration, front, latency, shares."""
     from offramp.cascade.store import open_cascade
     from offramp.cli.plan import plan_files
     from offramp.links.network import load_network

@@ -85,7 +85,7 @@ def run(
     output: Path | None = typer.Option(None, help="Run file; default: CASCADE/runs/NAME.json."),
     json: bool = typer.Option(False, "--json", help="Print a JSON summary."),
 ) -> None:
-    """Stream samples through the device; a live table shows exits, tiers, latency and accuracy."""
+    """Stream samples through the device, with a live table."""
     from offramp.cascade.store import open_cascade
     from offramp.data.registry import load_dataset
     from offramp.links.network import load_network

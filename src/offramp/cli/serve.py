@@ -19,7 +19,7 @@ def serve(
     metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
     parent_pid: int | None = typer.Option(None, hidden=True),
 ) -> None:
-    """Serve a cascade over the Open Inference Protocol (gRPC) until SIGTERM."""
+    """Serve a tier over the Open Inference Protocol (gRPC)."""
     from offramp.runtime.server import serve as serve_tier
 
     serve_tier(
