@@ -32,11 +32,19 @@ def offramp(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
+def commands(page: Path) -> list[str]:
+    """The lines of the page's block of ``offramp`` commands."""
+    blocks = re.findall(r"^```bash\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return next(block for block in blocks if block.startswith("offramp")).strip().splitlines()
+
+
+def test_readme_and_page_agree() -> None:
+    assert commands(ROOT / "README.md") == commands(PAGE)
+
+
 @pytest.mark.e2e
 def test_quickstart(checkout: Path) -> None:
-    block = re.search(r"^```bash\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert block is not None
-    for line in block[1].strip().splitlines():
+    for line in commands(PAGE):
         program, *arguments = line.split()
         assert program == "offramp"
         offramp(arguments, checkout)
@@ -48,5 +56,5 @@ def test_demo(checkout: Path) -> None:
     printed = offramp(["demo", "--example", "examples/digits", "--rows", "30"], checkout)
     assert "cloud killed: 30 answered" in printed
     assert (checkout / "out" / "demo" / "report.html").is_file()
-    runs = {file.stem for file in (checkout / "out" / "demo" / "demo.cascade" / "runs").iterdir()}
+    runs = {file.stem for file in (checkout / "out" / "demo" / "digits.cascade" / "runs").iterdir()}
     assert runs == {"plan", "device-only", "cloud-only", "cloud killed"}

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from offramp.cli.common import command_line, console, data_name, git_commit, progress_bar, say, status_console
+from offramp.errors import ConfigError
 
 if TYPE_CHECKING:
     from offramp.cascade.store import Cascade
@@ -48,7 +50,7 @@ def demo(
 
     begin_s = time.perf_counter()
     files = example or demo_files()
-    folder = output / "demo.cascade"
+    folder = output / f"{_name(files / 'config.toml')}.cascade"
     shutil.rmtree(folder, ignore_errors=True)
     network = load_network(files / "network.toml")
     _step(1, "build: a multi-exit network, one ONNX file per segment")
@@ -62,6 +64,13 @@ def demo(
     _step(5, "run: device, edge and cloud as processes, links shaped")
     runs = _runs(cascade, search, network, rows)
     _summary(cascade, records, search, runs, network, profiles, output, time.perf_counter() - begin_s)
+
+
+def _name(config: Path) -> str:
+    try:
+        return str(tomllib.loads(config.read_text())["name"])
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigError(f"{config}: not a build config with a name ({error})") from error
 
 
 def _step(number: int, text: str) -> None:
