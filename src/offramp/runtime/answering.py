@@ -13,6 +13,7 @@ from offramp.runtime.responses import build_response, parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.status import status_of
 from offramp.runtime.tier import Tier, TierRun
+from offramp.runtime.tracing import RequestSpan
 from offramp.runtime.upstream import Upstream
 
 __all__ = ["Answering", "Job"]
@@ -33,6 +34,7 @@ class Job:
     route: Route
     begin_s: float
     deadline_s: float | None
+    span: RequestSpan
     run: TierRun | None = None
     response: pb.ModelInferResponse | None = None
 
@@ -82,6 +84,7 @@ class Answering:
         begin_s = self._clock.now()
         self._counters.requests += 1
         self._counters.bytes_in += message.ByteSize()
+        job: Job | None = None
         try:
             job = self._accept(message, begin_s)
             if not self._queued and self._is_short(job):
@@ -89,6 +92,8 @@ class Answering:
                 if not len(job.run.survivors):
                     self._respond(job)
         except Exception as error:
+            if job is not None:
+                job.span.end(error)
             self._counters.add_error(status_of(error).name)
             raise
         return job
@@ -113,6 +118,7 @@ class Answering:
                 await self._go_on(job, job.run)
             return self._respond(job)
         except Exception as error:
+            job.span.end(error)
             self._counters.add_error(status_of(error).name)
             raise
         finally:
@@ -125,7 +131,8 @@ class Answering:
         deadline_s = None if header.deadline_s is None else begin_s + header.deadline_s
         route = self.tier.route(header.plan_id)
         self._counters.rows += header.rows
-        return Job(message, message.id, header, route, begin_s, deadline_s)
+        span = RequestSpan("offramp.tier", message, tier=self.tier.name, segment=header.cut, rows=header.rows)
+        return Job(message, message.id, header, route, begin_s, deadline_s, span)
 
     def _is_short(self, job: Job) -> bool:
         header, stop = job.header, job.route.stop
@@ -158,6 +165,7 @@ class Answering:
             request = build_request(
                 manifest.name, run.cut, route.plan_id, timeout_s, route.codec, specs, run.tensors, payloads
             )
+            job.span.carry(request)
             reply = await upstream.send(request, timeout_s)
             run.rows.put(survivors, parse_response(reply, len(survivors), manifest, route.next_tier or ""))
         except LinkError as error:
@@ -172,6 +180,7 @@ class Answering:
         message.parameters["plan"].string_param = job.route.plan_id
         if timeout_s is not None:
             message.parameters["deadline_ms"].double_param = timeout_s * 1e3
+        job.span.carry(message)
         response = await upstream.send(message, timeout_s)
         response.id = job.request_id
         return response
@@ -205,5 +214,6 @@ class Answering:
     def _done(self, job: Job, response: pb.ModelInferResponse) -> pb.ModelInferResponse:
         self._counters.bytes_out += response.ByteSize()
         self._counters.add_latency(self._clock.now() - job.begin_s)
+        job.span.end()
         job.response = response
         return response

@@ -13,6 +13,7 @@ from offramp.runtime.requests import build_request
 from offramp.runtime.responses import parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.tier import Tier, TierRun
+from offramp.runtime.tracing import RequestSpan
 from offramp.runtime.upstream import Upstream
 
 __all__ = ["Offload"]
@@ -39,6 +40,7 @@ class Offload:
     error: LinkError | None = None
     _waiter: Future[pb.ModelInferResponse] | None = None
     _until_s: float = 0.0
+    _span: RequestSpan | None = None
 
     def begin(self) -> Offload:
         """Send the survivors; when there is no link, remember why."""
@@ -68,6 +70,8 @@ class Offload:
             tier.manifest.name, run.cut, route.plan_id, left_s, route.codec, specs, run.tensors, payloads
         )
         self.request_id = message.id = self.upstream.new_id()
+        self._span = RequestSpan("offramp.offload", tier=tier.name, segment=run.cut, rows=len(run.survivors))
+        self._span.carry(message)
         return bytes(message.SerializeToString())
 
     def _latest_s(self) -> float:
@@ -112,6 +116,11 @@ class Offload:
 
     def finish(self) -> None:
         """Write the answers into the rows: the reply's, or else the best the device has."""
+        self._write()
+        if self._span is not None:
+            self._span.end(self.error)
+
+    def _write(self) -> None:
         rows, survivors = self.run.rows, self.run.survivors
         if self.reply is not None:
             try:
