@@ -85,7 +85,7 @@ def test_a_device_answers_text(cascade: Cascade) -> None:
         gates=[{"threshold": 0.9}],
         temperatures=(1.0, 1.0),
     )
-    texts = ["great film and the plot is good", "awful", "", "film " * 300]
+    texts = ["great film and the plot is good", "awful film and the plot is bad", "", "film " * 300]
     with Device(cascade, plan) as device:
         answers = [device.infer(text) for text in texts]
         together = device.infer_batch(np.array(texts, dtype=object))
