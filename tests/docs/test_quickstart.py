@@ -34,7 +34,7 @@ def offramp(arguments: list[str], folder: Path) -> str:
 
 def commands(page: Path) -> list[str]:
     """The lines of the page's block of ``offramp`` commands."""
-    blocks = re.findall(r"^```bash\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    blocks: list[str] = re.findall(r"^```bash\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     return next(block for block in blocks if block.startswith("offramp")).strip().splitlines()
 
 
