@@ -187,3 +187,13 @@ def test_settings_are_checked(cascade: Cascade, tmp_path: Path) -> None:
     other = make_tiny_cascade(tmp_path, name="other", segments=3, seed=9)
     with Device(cascade, local) as device, pytest.raises(RecordMismatch):
         device.switch(plan_of(other, ("device",) * 3, GATES))
+
+
+def test_a_refusal_is_told_once(cascade: Cascade, caplog: pytest.LogCaptureFixture) -> None:
+    plan = plan_of(cascade, ("device", "edge", "cloud"), (None, None))
+    with fake_peer(_refusal) as address, Device(cascade, plan, address) as device:
+        for row in tiny_rows(5):
+            assert device.infer(row).degraded == "refused"
+    told = [record.getMessage() for record in caplog.records if "answers alone" in record.getMessage()]
+    assert len(told) == 1
+    assert "no such plan" in told[0]

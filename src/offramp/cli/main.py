@@ -70,7 +70,9 @@ def main() -> None:
     verbose = "--verbose" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--verbose"]
     warnings.showwarning = _warn
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING)
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="offramp: %(levelname)s: %(message)s"
+    )
     try:
         app(args=arguments, prog_name="offramp", standalone_mode=True)
     except OfframpError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from offramp.runtime.tracing import RequestSpan
 from offramp.runtime.upstream import Upstream
 
 __all__ = ["Offload"]
+
+_log = logging.getLogger(__name__)
 
 #: seconds kept for handing an answer to the caller
 MARGIN_S = 0.002
@@ -130,6 +133,8 @@ class Offload:
             except LinkError as error:
                 self.error = error
         assert self.error is not None
+        if self.upstream is not None and self.upstream.first_time(self.error):
+            _log.warning("the device answers alone: %s", self.error)
         if not self._answered:
             rows.put(survivors, self.tier.run_to_exit(self.route, self.run.cut, self.run.tensors).rows)
         rows.mark(self.error.reason, survivors)

@@ -36,8 +36,8 @@ class Waiter(Protocol):
 class Upstream:
     """Several requests in flight over one ``ModelStreamInfer``, matched by id.
 
-    While there is no stream, `LinkDown` comes at once. All methods but `new_id` and `connected`
-    belong to the event loop it was started on.
+    While there is no stream, `LinkDown` comes at once. All methods but `new_id`, `first_time` and
+    `connected` belong to the event loop it was started on.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ class Upstream:
         self._up = asyncio.Event()
         self._call: Any = None
         self._why = "not connected yet"
+        self._told: str | None = None
         self._closed = False
         self._task: asyncio.Task[None] | None = None
 
@@ -107,6 +108,12 @@ class Upstream:
     def forget(self, request_id: str) -> None:
         """Nobody waits for this answer any more: if it comes, it is dropped."""
         self._waiting.pop(request_id, None)
+
+    def first_time(self, error: Exception) -> bool:
+        """Whether this is another kind of error than the last one told, so that logs do not repeat it for each row."""
+        kind = type(error).__name__
+        told, self._told = self._told, kind
+        return told != kind
 
     def down(self) -> LinkDown:
         """The error that says why there is no stream."""
