@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import command_line, console, data_name, git_commit, progress_bar
+from offramp.cli.common import command_line, data_name, git_commit, progress_bar, say
 
 if TYPE_CHECKING:
     from offramp.data.source import RowSource
@@ -87,7 +87,7 @@ def _tell(file: Path) -> None:
             rows[split] += int(here.sum())
             right[split] = right.get(split, 0) + part.correct[:, here].sum(1)
     counts = ", ".join(f"{split} {count:,}" for split, count in rows.items() if count)
-    console.print(f"recorded {len(names)} exits on {sum(rows.values()):,} rows ({counts}) -> {file}")
+    say(f"recorded {len(names)} exits on {sum(rows.values()):,} rows ({counts}) -> {file}")
     split = next(name for name in reversed(SPLITS) if rows[name])
     accuracy = right[split] / rows[split]
-    console.print(f"{split} accuracy: " + "  ".join(f"{n} {a:.1%}" for n, a in zip(names, accuracy, strict=True)))
+    say(f"{split} accuracy: " + "  ".join(f"{n} {a:.1%}" for n, a in zip(names, accuracy, strict=True)))
