@@ -229,7 +229,7 @@ def test_a_client_that_hangs_up_is_noticed() -> None:
         async with relayed(watch, FAST_BPS) as relay:
             async with connected(relay) as (_, writer):
                 writer.write(b"bye")
-            await noticed.wait()
+            assert await asyncio.wait_for(noticed.wait(), 10)
 
     run(work())
 

@@ -105,8 +105,8 @@ def _record(cascade: Cascade, dataset: Dataset, precision: str, batch: int) -> R
         try:
             stored = load_records(file)
             stored.require(cascade.manifest.fingerprint)
-        except RecordMismatch:
-            pass
+        except RecordMismatch as error:
+            status_console.print(f"recording fp32 again: {error}")
         else:
             return stored
     with progress_bar(f"recording {precision}") as update:
