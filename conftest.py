@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,7 +22,14 @@ def tiny_cascade(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _numpy_in_doctests(doctest_namespace: dict[str, object]) -> None:
-    import numpy as np
+def _seeded() -> None:
+    """The same draws in every run: no test may hang on the initial weights a network happened to get."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  # libraries under test draw from the global generator
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
+
+@pytest.fixture(autouse=True)
+def _numpy_in_doctests(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace["np"] = np
