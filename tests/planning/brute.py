@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offramp.confidence.settings import GateSettings, evaluate
 from offramp.planning.costs import cost_table
 from offramp.planning.objective import Objective
-from offramp.planning.settings import GateSettings, confidences, evaluate
+from offramp.records.confidences import confidences
 from tests.support.instances import Instance
 
 

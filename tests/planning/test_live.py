@@ -10,7 +10,8 @@ import pytest
 from offramp.cascade.segment import SegmentOutput
 from offramp.cascade.walk import walk
 from offramp.confidence.gates import ExitEvidence, ThresholdGate
-from offramp.planning.settings import GateSettings, confidences, exits_taken
+from offramp.confidence.settings import GateSettings, exits_taken
+from offramp.records.confidences import confidences
 from offramp.records.records import RecordProvenance, Records
 from tests.support.tiny import CLASSES, make_tiny_cascade, tiny_rows
 

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offramp.planning.pareto import pareto_front, rising_cells, thin, undominated_rows
+from offramp.confidence.cells import rising_cells
+from offramp.planning.pareto import pareto_front, thin, undominated_rows
 
 small = st.integers(0, 5).map(float)
 

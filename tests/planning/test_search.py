@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.confidence.settings import evaluate
 from offramp.errors import ConfigError, NotEnoughSamples, PlanInfeasible, RecordMismatch
 from offramp.planning.costs import cost_table
 from offramp.planning.objective import Objective
@@ -18,7 +19,7 @@ from offramp.planning.plan import Plan
 from offramp.planning.replay import plan_thresholds, replay
 from offramp.planning.result import SearchResult, load_search_result
 from offramp.planning.search import search
-from offramp.planning.settings import confidences, evaluate
+from offramp.records.confidences import confidences
 from tests.planning.brute import best_of, brute_force
 from tests.support.instances import Instance, make_instance
 

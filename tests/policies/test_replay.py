@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offramp.confidence.settings import exits_taken
 from offramp.errors import ConfigError, RecordMismatch
 from offramp.planning.objective import Objective
 from offramp.planning.replay import plan_thresholds
 from offramp.planning.search import search
-from offramp.planning.settings import confidences, exits_taken
 from offramp.policies.base import Action, Feedback, Policy, View
 from offramp.policies.fixed import FixedGates
 from offramp.policies.replay import replay
+from offramp.records.confidences import confidences
 from tests.support.instances import make_instance, make_records
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import TINY, GateSettings
 from offramp.planning.objective import Objective
 from offramp.planning.pareto import undominated_rows
 from offramp.planning.scoring import fast_enough
-from offramp.planning.settings import TINY, GateSettings
 
 __all__ = ["binding", "infeasible", "milliseconds", "reason", "why"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["pareto_front", "rising_cells", "thin", "undominated_rows"]
+__all__ = ["pareto_front", "thin", "undominated_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -59,23 +59,3 @@ def undominated_rows(costs: Floats) -> NDArray[np.intp]:
         if not kept or not (costs[kept] <= costs[index]).all(1).any():
             kept.append(int(index))
     return np.sort(np.array(kept, np.intp))
-
-
-def rising_cells(values: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Flat indices of the grid cells whose value is above that of every cell at or below them in all axes.
-
-    Examples
-    --------
-    >>> rising_cells(np.array([[1, 1], [2, 2], [0, 3]]))
-    array([0, 2, 5])
-    """
-    highest = values.copy()
-    for axis in range(values.ndim):
-        np.maximum.accumulate(highest, axis=axis, out=highest)
-    rises = np.ones(values.shape, bool)
-    for axis in range(values.ndim):
-        later: list[slice] = [slice(None)] * values.ndim
-        sooner = later.copy()
-        later[axis], sooner[axis] = slice(1, None), slice(None, -1)
-        rises[tuple(later)] &= values[tuple(later)] > highest[tuple(sooner)]
-    return np.flatnonzero(rises)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import exits_taken
 from offramp.errors import RecordMismatch
 from offramp.planning.costs import CostTable
 from offramp.planning.plan import Plan, Prediction, Term
-from offramp.planning.settings import confidences, exits_taken
+from offramp.records.confidences import confidences
 from offramp.records.records import Records
 
 __all__ = ["Replay", "plan_thresholds", "predict", "replay"]

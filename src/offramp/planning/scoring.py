@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import TINY, GateSettings
 from offramp.planning.costs import CostTable
 from offramp.planning.objective import Objective
 from offramp.planning.pareto import pareto_front, undominated_rows
-from offramp.planning.settings import TINY, GateSettings
 
 __all__ = ["NONE", "Choices", "Scores", "fast_enough", "front", "score"]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.codecs.registry import get_codec
+from offramp.confidence.settings import GateSettings
 from offramp.errors import ConfigError, PlanInfeasible, RecordMismatch
 from offramp.links.network import Network
 from offramp.planning.base import Planner
@@ -17,9 +18,9 @@ from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
 from offramp.planning.result import SearchResult
 from offramp.planning.scoring import NONE, Choices, Scores, score
-from offramp.planning.settings import GateSettings, confidences
 from offramp.planning.writer import Writer
 from offramp.profiles.profile import Profile
+from offramp.records.confidences import confidences
 from offramp.records.records import Records
 
 __all__ = ["JointPlanner", "search"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import GateSettings
 from offramp.links.network import Network
 from offramp.planning.explain import milliseconds, reason, why
 from offramp.planning.objective import Objective
@@ -16,7 +17,6 @@ from offramp.planning.plan import Evidence, GateSpec, Plan
 from offramp.planning.replay import predict
 from offramp.planning.result import Candidate, FrontPoint
 from offramp.planning.scoring import NONE, Choices, Scores, front
-from offramp.planning.settings import GateSettings
 from offramp.records.records import Records
 
 __all__ = ["Writer"]

@@ -166,7 +166,16 @@ class Recording:
             cascade_command=manifest.provenance.command,
             cascade_commit=manifest.provenance.commit,
             cascade_seed=manifest.provenance.seed,
+            exit_flops=_exit_flops(manifest),
         )
+
+
+def _exit_flops(manifest: Manifest) -> tuple[int, ...]:
+    flops = [segment.flops for segment in manifest.segments]
+    if None in flops:
+        return ()
+    spent = np.cumsum(np.array(flops, np.int64))
+    return tuple(int(spent[segment]) for segment in manifest.exit_segments)
 
 
 def _require_data(manifest: Manifest, source: RowSource) -> DataSpec:

@@ -22,7 +22,10 @@ _VALUES_PER_PIECE = 1 << 22
 
 @dataclass(frozen=True)
 class RecordProvenance:
-    """Where records come from: the data and its split, what built the cascade, what recorded it."""
+    """Where records come from: the data and its split, what built the cascade, what recorded it.
+
+    ``exit_flops`` (E,) are the FLOPs a row has cost when it leaves by each exit; empty where unknown.
+    """
 
     cascade: str
     cascade_fingerprint: str
@@ -38,6 +41,7 @@ class RecordProvenance:
     cascade_command: str = ""
     cascade_commit: str | None = None
     cascade_seed: int | None = None
+    exit_flops: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,8 @@ def _parts(tables: Iterable[Any], meta: Mapping[str, Any], where: str) -> Iterat
     try:
         names = tuple(body.pop("exit_names"))
         form, classes = body.pop("form", "float32"), body.pop("classes", None)
-        provenance = RecordProvenance(**body)
+        flops = tuple(body.pop("exit_flops", ()))
+        provenance = RecordProvenance(**body, exit_flops=flops)
         for table in _sliced(tables, len(names) * (classes or 1)):
             yield Records(
                 logits=from_table(table, len(names), classes if form == "compact" else None),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import exits_taken
 from offramp.planning.plan import Plan
 from offramp.planning.replay import plan_thresholds
-from offramp.planning.settings import confidences, exits_taken
+from offramp.records.confidences import confidences
 from offramp.records.records import Records
 
 __all__ = ["GateReplay", "replay_gates"]

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import exits_taken
 from offramp.errors import ConfigError, LinkDown
 from offramp.links.network import Network
 from offramp.links.trace import Trace, constant
 from offramp.planning.plan import Plan
 from offramp.planning.replay import plan_thresholds
-from offramp.planning.settings import confidences, exits_taken
 from offramp.profiles.profile import Profile
+from offramp.records.confidences import confidences
 from offramp.records.records import Records
 from offramp.simulation.events import Events, Server
 from offramp.simulation.journey import Compute, Stage, Transfer, Wait, journeys

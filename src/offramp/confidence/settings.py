@@ -9,12 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.served import served_confidence
+from offramp.confidence.cells import rising_cells
 from offramp.errors import ConfigError, NotEnoughSamples
-from offramp.planning.pareto import rising_cells
-from offramp.records.records import Records
 
-__all__ = ["GateSettings", "confidences", "evaluate", "exits_taken", "threshold_grid"]
+__all__ = ["GateSettings", "evaluate", "exits_taken", "threshold_grid"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -167,15 +165,6 @@ def threshold_grid(values: NDArray[np.float32], points: int) -> NDArray[np.float
         at = at[np.unique(nearest)]
     cuts = ((ordered[at - 1].astype(np.float64) + ordered[at]) / 2).astype(np.float32)
     return np.concatenate([np.zeros(1, np.float32), cuts, np.full(1, np.inf, np.float32)])
-
-
-def confidences(records: Records, temperatures: Sequence[float]) -> NDArray[np.float32]:
-    """(E - 1, n) calibrated confidence of every early exit, as the running segments compute it."""
-    early = records.exits - 1
-    result = np.empty((early, len(records)), np.float32)
-    for index in range(early):
-        result[index] = served_confidence(records.logits[index], temperatures[index])
-    return result
 
 
 def exits_taken(confidence: NDArray[np.float32], thresholds: Floats) -> NDArray[np.intp]:

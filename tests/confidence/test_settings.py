@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offramp.confidence.served import served_confidence
+from offramp.confidence.settings import MIN_GAP, GateSettings, evaluate, exits_taken, threshold_grid
 from offramp.errors import ConfigError, NotEnoughSamples
-from offramp.planning.settings import MIN_GAP, GateSettings, evaluate, exits_taken, threshold_grid
 from tests.support.instances import make_records
 
 
