@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offramp.confidence.calibrator import Calibrator
+from offramp.confidence.calibrators import calibrator_from_json
 from offramp.confidence.gates import ExitEvidence, Gate, gate_from_json
 from offramp.confidence.scores import Score
-from offramp.confidence.temperature import Calibrator
-from offramp.errors import NotEnoughSamples, SampleError
+from offramp.errors import ConfigError, NotEnoughSamples, SampleError
 
 
 def discover(kind: str) -> dict[str, Any]:
@@ -21,8 +22,19 @@ def discover(kind: str) -> dict[str, Any]:
     return {point.name: point.load() for point in entry_points(group=f"offramp.{kind}")}
 
 
-SCORES: dict[str, type[Score]] = discover("scores")
-CALIBRATORS: dict[str, type[Calibrator]] = discover("calibrators")
+def ours(seam: type[Any]) -> dict[str, Any]:
+    """Our own classes of a seam, registered or not yet."""
+    return {c.__name__: c for c in seam.__subclasses__() if c.__module__.startswith("offramp.")}
+
+
+def together(kind: str, seam: type[Any]) -> dict[str, Any]:
+    """Each class once, under the name of its entry point where it has one."""
+    found = discover(kind)
+    return found | {name: c for name, c in ours(seam).items() if c not in found.values()}
+
+
+SCORES: dict[str, type[Score]] = together("scores", Score)
+CALIBRATORS: dict[str, type[Calibrator]] = together("calibrators", Calibrator)
 GATES: dict[str, type[Gate]] = discover("gates")
 
 RNG = np.random.default_rng(0)
@@ -110,6 +122,24 @@ def same_data_same_fit(calibrator: Calibrator) -> None:
     np.testing.assert_array_equal(one, two)
 
 
+def calibrator_survives_json(calibrator: Calibrator) -> None:
+    for learnt in (calibrator, calibrator.fit(LOGITS, LABELS)):
+        again = calibrator_from_json(learnt.to_json())
+        assert type(again) is type(learnt)
+        assert again.to_json() == learnt.to_json()
+        np.testing.assert_array_equal(again.transform(LOGITS), learnt.transform(LOGITS))
+
+
+def unfitted_leaves_logits_as_they_are(calibrator: Calibrator) -> None:
+    np.testing.assert_array_equal(calibrator.transform(LOGITS), LOGITS)
+
+
+def calibrator_leaves_its_input_alone(calibrator: Calibrator) -> None:
+    before = LOGITS.copy()
+    calibrator.fit(LOGITS, LABELS).transform(LOGITS)
+    np.testing.assert_array_equal(LOGITS, before)
+
+
 def bad_input_raises_the_named_error(calibrator: Calibrator) -> None:
     with pytest.raises(NotEnoughSamples):
         calibrator.fit(LOGITS[:1], LABELS[:1])
@@ -117,12 +147,17 @@ def bad_input_raises_the_named_error(calibrator: Calibrator) -> None:
         calibrator.fit(np.where(np.arange(200)[:, None] == 3, np.nan, LOGITS), LABELS)
     with pytest.raises(SampleError, match="labels"):
         calibrator.fit(LOGITS, LABELS + 1)
+    with pytest.raises(SampleError, match="shapes"):
+        calibrator.fit(LOGITS, LABELS[1:])
 
 
 CALIBRATOR_CHECKS: list[Callable[[Calibrator], None]] = [
     fit_returns_itself_and_never_hurts,
     transform_keeps_shape_and_rows,
     same_data_same_fit,
+    calibrator_survives_json,
+    unfitted_leaves_logits_as_they_are,
+    calibrator_leaves_its_input_alone,
     bad_input_raises_the_named_error,
 ]
 
@@ -131,6 +166,14 @@ CALIBRATOR_CHECKS: list[Callable[[Calibrator], None]] = [
 @pytest.mark.parametrize("name", sorted(CALIBRATORS))
 def test_calibrator_contract(name: str, check: Callable[[Calibrator], None]) -> None:
     check(CALIBRATORS[name]())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "isotonic"}', '{"kind": "temperature", "temperature": -1}'])
+def test_not_a_calibrator(text: str) -> None:
+    with pytest.raises(ConfigError, match="not a calibrator"):
+        calibrator_from_json(text)
+    with pytest.raises(ConfigError, match="known are isotonic, temperature, vector_scaling"):
+        calibrator_from_json('{"kind": "magic"}')
 
 
 # -- gates: the contract fits gates that start from one number in [0, 1], or None for off

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Margin", "MaxProbability", "NegativeEntropy", "Score", "softmax"]
+__all__ = ["Energy", "Margin", "MaxProbability", "NegativeEntropy", "Score", "softmax", "top_two"]
 
 Floats = NDArray[np.floating]
 
@@ -24,6 +24,17 @@ def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
     scaled -= scaled.max(-1, keepdims=True)
     np.exp(scaled, out=scaled)
     return np.asarray(scaled / scaled.sum(-1, keepdims=True))
+
+
+def top_two(logits: Floats) -> NDArray[np.float64]:
+    """(N, 2) highest and second highest probability of logits (N, K): the features of small deciders.
+
+    Examples
+    --------
+    >>> top_two(np.array([[0.0, 0.0, -1000.0]]))
+    array([[0.5, 0.5]])
+    """
+    return np.asarray(np.partition(softmax(logits), -2, axis=-1)[..., :-3:-1])
 
 
 class Score(ABC):
@@ -66,8 +77,8 @@ class Margin(Score):
     """
 
     def score(self, logits: Floats) -> NDArray[np.float64]:
-        top = np.partition(softmax(logits), -2, axis=-1)[..., -2:]
-        return np.asarray(top[..., 1] - top[..., 0])
+        top = top_two(logits)
+        return np.asarray(top[..., 0] - top[..., 1])
 
 
 class NegativeEntropy(Score):
@@ -85,3 +96,28 @@ class NegativeEntropy(Score):
         p = softmax(logits)
         entropy = -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=-1)
         return np.asarray(np.clip(1.0 - entropy / np.log(p.shape[-1]), 0.0, 1.0))
+
+
+class Energy(Score):
+    """How far the logits lie above a uniform guess: x / (1 + x), with x = logsumexp(z - mean z) - ln K >= 0.
+
+    The free energy of Liu et al. is -logsumexp(z). It changes when all logits of a row are shifted alike, which
+    neither the probabilities nor recorded log-probabilities know, so logits are centred first; x is 0 for a uniform
+    guess by Jensen's inequality. x / (1 + x) is monotone, so thresholds mean the same, and does not saturate as a
+    probability does: rows that all have a highest probability of 1 are still told apart.
+
+    Source: Liu et al. 2020, "Energy-based Out-of-distribution Detection" (uncentred).
+
+    Examples
+    --------
+    >>> Energy().score(np.array([[0.0, 0.0], [40.0, -40.0], [80.0, -80.0]])).round(3)
+    array([0.   , 0.975, 0.988])
+    """
+
+    def score(self, logits: Floats) -> NDArray[np.float64]:
+        z = np.asarray(logits, np.float64)
+        z = z - z.mean(-1, keepdims=True)
+        top = z.max(-1)
+        above = top + np.log(np.exp(z - top[..., None]).sum(-1)) - np.log(z.shape[-1])
+        above = np.maximum(above, 0.0)
+        return np.asarray(above / (1.0 + above))

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.calibrator import Calibrator, Floats, Ints, check_labelled
 from offramp.confidence.scores import softmax
-from offramp.errors import NotEnoughSamples, SampleError
 
-__all__ = ["Calibrator", "Temperature", "fit_temperature"]
-
-Floats = NDArray[np.floating]
-Ints = NDArray[np.integer]
+__all__ = ["Temperature", "fit_temperature"]
 
 _LOWEST, _HIGHEST = 1e-2, 1e2  # of the inverse temperature
-
-
-class Calibrator(ABC):
-    """Maps logits to logits whose softmax is calibrated."""
-
-    @abstractmethod
-    def fit(self, logits: Floats, labels: Ints) -> Calibrator:
-        """Learn from logits (n, K) and labels (n,); returns itself."""
-
-    @abstractmethod
-    def transform(self, logits: Floats) -> NDArray[np.float64]:
-        """Calibrated logits (n, K)."""
 
 
 class Temperature(Calibrator):
@@ -42,6 +28,8 @@ class Temperature(Calibrator):
     Temperature(2.885)
     """
 
+    kind = "temperature"
+
     def __init__(self, temperature: float = 1.0) -> None:
         if not temperature > 0:
             raise ValueError(f"a temperature must be positive, not {temperature}")
@@ -53,6 +41,13 @@ class Temperature(Calibrator):
 
     def transform(self, logits: Floats) -> NDArray[np.float64]:
         return np.asarray(logits, np.float64) / self.temperature
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"temperature": self.temperature}
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Temperature:
+        return cls(body["temperature"])
 
     def __repr__(self) -> str:
         return f"Temperature({self.temperature:.4g})"
@@ -84,15 +79,7 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
     >>> round(fit_temperature(np.array([[2., 0.], [2., 0.], [0., 2.]]), np.array([0, 1, 1])), 2)
     2.89
     """
-    z = np.asarray(logits, np.float64)
-    y = np.asarray(labels)
-    if len(z) < 2:
-        raise NotEnoughSamples(f"a temperature needs at least 2 rows, not {len(z)}")
-    if not np.isfinite(z).all():
-        row = int(np.flatnonzero(~np.isfinite(z).all(-1))[0])
-        raise SampleError(f"the logits of row {row} hold NaN or infinity")
-    if y.min() < 0 or y.max() >= z.shape[1]:
-        raise SampleError(f"labels must lie in 0..{z.shape[1] - 1}, found {y.min()}..{y.max()}")
+    z, y = check_labelled(logits, labels, "a temperature")
     target = z[np.arange(len(z)), y].mean()
 
     def slope(s: float) -> tuple[float, float]:
