@@ -56,7 +56,8 @@ def test_record_to_report(workplace: Path) -> None:
     assert "recorded 3 exits on" in recorded.out
 
     calibrated = json.loads(offramp("calibrate", cascade, "--json").out)
-    assert [set(row) for row in calibrated] == [{"name", "temperature", "accuracy", "ece_before", "ece_after"}] * 3
+    scores = {f"{score}_{when}" for score in ("ece", "ece_equal_mass", "nll", "brier") for when in ("before", "after")}
+    assert [set(row) for row in calibrated] == [{"name", "temperature", "accuracy", *scores}] * 3
 
     profiled = offramp("profile", cascade, "--network", network, "--data", rows)
     assert profiled.code == 0, profiled.err

@@ -53,6 +53,19 @@ def test_reliability_prints_the_error_of_the_test_rows(sample: ReportData) -> No
     assert f"ECE {100 * before:.1f} %" in titles[0]
 
 
+def test_reliability_bands_hold_their_bins(sample: ReportData) -> None:
+    assert sample.records
+    exits = calibration_of(sample.records.on("test"), sample.manifest.calibration.temperatures)
+    figure = reliability_figure(exits)
+    bands = [trace for trace in figure.data if trace.name == "95 % band"]
+    after = [trace for trace in figure.data if trace.name == "after calibration"]
+    assert len(bands) == len(after) == len(exits)
+    for band, line in zip(bands, after, strict=True):
+        high, low = np.array(band.y[: len(line.y)]), np.array(band.y[len(line.y) :][::-1])
+        assert ((low <= line.y) & (line.y <= high)).all()
+        np.testing.assert_allclose(np.array(line.customdata)[:, 1:], np.stack([low, high], 1))
+
+
 def test_the_plan_stands_on_its_replay(sample: ReportData) -> None:
     assert sample.records
     assert sample.search

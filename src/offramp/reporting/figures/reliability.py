@@ -18,6 +18,7 @@ __all__ = ["reliability_figure"]
 _COLUMNS = 4
 _BINS = 10
 _FEWEST_ROWS = 5
+_BAND = "rgba(15, 118, 110, 0.14)"  # the accent, pale
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ def reliability_figure(exits: list[ExitCalibration]) -> go.Figure:
     """One diagram per exit: accuracy against confidence, before and after calibration.
 
     The dotted diagonal is perfect honesty; below it an exit is too sure of itself. The area of a
-    marker grows with the rows in its bin; bins of fewer than 5 rows are left out of the drawing.
+    marker grows with the rows in its bin; bins of fewer than 5 rows are left out of the drawing. The shaded band
+    holds the true accuracy of a bin in 95 % of all samples (Clopper-Pearson, each bin alone, after calibration):
+    a diagonal inside it is honesty as far as these rows can tell.
     """
     columns = min(_COLUMNS, len(exits))
     lines = -(-len(exits) // columns)
@@ -79,16 +82,18 @@ def _add_exit(figure: go.Figure, exit_: ExitCalibration, where: dict[str, int], 
         hoverinfo="skip",
         **where,
     )
+    _add_band(figure, _drawn(reliability(exit_.confidence_after, exit_.correct, _BINS)), where, legend)
     for curve in (
         _Curve("before (T = 1)", "#b0b8c1", "dash", exit_.confidence_before),
         _Curve("after calibration", ACCENT, "solid", exit_.confidence_after),
     ):
         bins = _drawn(reliability(curve.confidence, exit_.correct, _BINS))
+        bands = [b.band() for b in bins]
         most = max(b.rows for b in bins)
         figure.add_scatter(
             x=[b.mean_confidence for b in bins],
             y=[b.accuracy for b in bins],
-            customdata=[b.rows for b in bins],
+            customdata=[(b.rows, low, high) for b, (low, high) in zip(bins, bands, strict=True)],
             mode="lines+markers",
             line={"color": curve.colour, "width": 1.2, "dash": curve.dash},
             marker={
@@ -99,6 +104,25 @@ def _add_exit(figure: go.Figure, exit_: ExitCalibration, where: dict[str, int], 
             name=curve.name,
             legendgroup=curve.name,
             showlegend=legend,
-            hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{customdata} rows<extra></extra>",
+            hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f} (95 %: %{customdata[1]:.3f} to "
+            "%{customdata[2]:.3f}), %{customdata[0]} rows<extra></extra>",
             **where,
         )
+
+
+def _add_band(figure: go.Figure, bins: list[ReliabilityBin], where: dict[str, int], legend: bool) -> None:
+    """Shade where the true accuracy of every bin may lie."""
+    bands = [b.band() for b in bins]
+    across = [b.mean_confidence for b in bins]
+    figure.add_scatter(
+        x=across + across[::-1],
+        y=[high for _, high in bands] + [low for low, _ in bands][::-1],
+        mode="none",
+        fill="toself",
+        fillcolor=_BAND,
+        name="95 % band",
+        legendgroup="95 % band",
+        showlegend=legend,
+        hoverinfo="skip",
+        **where,
+    )
