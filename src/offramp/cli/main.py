@@ -13,6 +13,7 @@ from offramp import __version__
 from offramp.cli import (
     build,
     calibrate,
+    certify,
     demo,
     import_,
     plan,
@@ -42,6 +43,7 @@ app.command("build")(build.build)
 app.command("import")(import_.import_)
 app.command("record")(record.record)
 app.command("calibrate")(calibrate.calibrate)
+app.command("certify")(certify.certify)
 app.command("quantise")(quantise.quantise)
 app.command("profile")(profile.profile)
 app.command("plan")(plan.plan)

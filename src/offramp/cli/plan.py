@@ -22,6 +22,7 @@ def plan(
     network: Path = typer.Option(..., help="Network file: tiers and links."),
     minimise: Literal["latency"] = typer.Option("latency", help="What to make small."),
     accuracy_loss: float = typer.Option(0.01, min=0.0, max=1.0, help="Accuracy that may be lost."),
+    confidence: float | None = typer.Option(None, help="Certify the loss with this probability, say 0.95."),
     deadline_ms: float | None = typer.Option(None, help="Latency no sample may exceed."),
     deadline_quantile: float = typer.Option(1.0, help="Share of the samples that must meet the deadline."),
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
@@ -46,6 +47,7 @@ def plan(
         objective = Objective(
             minimise=minimise,
             accuracy_loss=accuracy_loss,
+            confidence=confidence,
             deadline_s=None if deadline_ms is None else deadline_ms / 1e3,
             deadline_quantile=deadline_quantile,
         )
@@ -64,6 +66,8 @@ def plan(
         return
     console.print(plan_table(found))
     say(found.why)
+    if found.plan.certificate is not None:
+        say(found.plan.certificate.statement())
     if explain:
         console.print(explain_table(found))
     say(f"plan {found.plan.plan_id} -> {plan_file}")

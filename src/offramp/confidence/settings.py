@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.confidence.cells import rising_cells
+from offramp.confidence.counting import GridCounter, ListCounter, exits_taken
 from offramp.errors import ConfigError, NotEnoughSamples
 
-__all__ = ["GateSettings", "evaluate", "exits_taken", "threshold_grid"]
+__all__ = ["GateSettings", "ListedSettings", "evaluate", "exits_taken", "threshold_grid"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -75,21 +75,10 @@ class GateSettings:
             raise NotEnoughSamples("gate settings need at least one row")
         points = _points_per_exit(early, max_settings)
         grid = tuple(threshold_grid(values, points) for values in confidence)
-        shape = tuple(len(thresholds) for thresholds in grid)
-        # a row's bucket at an exit: how many thresholds it reaches; it leaves under index i when bucket > i
-        buckets = [np.searchsorted(g[:-1], c, side="right") for g, c in zip(grid, confidence, strict=True)]
-        leaving = np.empty((*shape, early + 1), np.int64)
-        right = np.zeros(shape, np.int64)
-        reaching = _staying(buckets[:0], shape, None, rows)
-        for exit_index in range(early + 1):
-            hits = correct[exit_index]
-            leaving[..., exit_index] = reaching
-            right += _staying(buckets[:exit_index], shape, hits, rows)
-            if exit_index < early:
-                reaching = _staying(buckets[: exit_index + 1], shape, None, rows)
-                leaving[..., exit_index] -= reaching
-                right -= _staying(buckets[: exit_index + 1], shape, hits, rows)
-        return cls(grid, leaving.reshape(-1, early + 1), right.reshape(-1), rows)
+        counter = GridCounter.of(grid, confidence)
+        everyone = np.eye(early + 1, dtype=bool)[:, :, None] & np.ones((1, 1, rows), bool)
+        leaving = np.stack([counter.count(one) for one in everyone], axis=1)
+        return cls(grid, leaving, counter.count(correct), rows)
 
     def __len__(self) -> int:
         return len(self.right)
@@ -138,11 +127,49 @@ class GateSettings:
 
     def thresholds_of(self, settings: NDArray[np.integer]) -> Floats:
         """(m, E - 1) thresholds of m settings."""
-        result = np.empty((len(settings), len(self.grid)))
-        if self.grid:
-            for axis, index in enumerate(np.unravel_index(settings, self.shape)):
-                result[:, axis] = self.grid[axis][index]
-        return result
+        return GridCounter(self.grid, (), self.rows).thresholds_of(settings)
+
+
+@dataclass(frozen=True)
+class ListedSettings(GateSettings):
+    """Some gate settings, one by one, all of them accurate enough: the members of a certificate.
+
+    ``listed`` (G, E - 1) thresholds, infinity is off; the last has every gate off.
+
+    Examples
+    --------
+    >>> score = np.array([[0.2, 0.6, 0.9]], np.float32)
+    >>> correct = np.array([[False, True, True], [True, True, False]])
+    >>> ListedSettings.of(np.array([[0.4], [np.inf]]), score, correct).right
+    array([3, 2])
+    """
+
+    listed: Floats
+
+    @classmethod
+    def of(cls, thresholds: Floats, score: NDArray[np.float32], correct: NDArray[np.bool_]) -> ListedSettings:
+        """Count what the settings (G, E - 1) do to the rows of ``score`` (E - 1, n) and ``correct`` (E, n)."""
+        counter = ListCounter.of(thresholds, score)
+        leaving = np.stack([(counter.taken == index).sum(1) for index in range(len(correct))], axis=1)
+        return cls((), leaving.astype(np.int64), counter.count(correct), score.shape[1], thresholds)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One axis: the list."""
+        return (len(self.listed),)
+
+    @cached_property
+    def useful(self) -> NDArray[np.intp]:
+        """All of them."""
+        return np.arange(len(self.listed))
+
+    def accurate(self, loss: float) -> NDArray[np.intp]:
+        """All of them: the certificate vouches for the loss, whatever these rows show."""
+        return self.useful
+
+    def thresholds_of(self, settings: NDArray[np.integer]) -> Floats:
+        """(m, E - 1) thresholds of m settings."""
+        return np.asarray(self.listed[settings])
 
 
 def threshold_grid(values: NDArray[np.float32], points: int) -> NDArray[np.float32]:
@@ -165,25 +192,6 @@ def threshold_grid(values: NDArray[np.float32], points: int) -> NDArray[np.float
         at = at[np.unique(nearest)]
     cuts = ((ordered[at - 1].astype(np.float64) + ordered[at]) / 2).astype(np.float32)
     return np.concatenate([np.zeros(1, np.float32), cuts, np.full(1, np.inf, np.float32)])
-
-
-def exits_taken(confidence: NDArray[np.float32], thresholds: Floats) -> NDArray[np.intp]:
-    """(n,) exit every row leaves by under one setting.
-
-    Parameters
-    ----------
-    confidence : (E - 1, n)
-    thresholds : (E - 1,), infinity is off
-
-    Examples
-    --------
-    >>> exits_taken(np.array([[0.4, 0.9]], np.float32), np.array([0.5]))
-    array([1, 0])
-    """
-    early, rows = confidence.shape
-    stops = np.ones((early + 1, rows), bool)
-    stops[:-1] = confidence >= thresholds[:, None].astype(np.float32)
-    return np.asarray(stops.argmax(0))
 
 
 def evaluate(confidence: NDArray[np.float32], correct: NDArray[np.bool_], thresholds: Floats) -> tuple[Floats, Floats]:
@@ -216,19 +224,3 @@ def _points_per_exit(early: int, max_settings: int) -> int:
     if 2**early > _CELL_LIMIT:
         raise ConfigError(f"{early} early exits are too many for a grid of thresholds; build fewer exits")
     return max(2, points)
-
-
-def _staying(
-    buckets: Sequence[NDArray[np.intp]], shape: tuple[int, ...], only: NDArray[np.bool_] | None, rows: int
-) -> Counts:
-    """Rows that all the first exits let go on, for every setting of them; broadcasts against ``shape``."""
-    used = shape[: len(buckets)]
-    if not buckets:
-        total = rows if only is None else int(only.sum())
-        return np.full((1,) * len(shape), total, np.int64)
-    chosen = buckets if only is None else [bucket[only] for bucket in buckets]
-    cells = np.ravel_multi_index(tuple(chosen), used)
-    counts = np.bincount(cells, minlength=int(np.prod(used))).reshape(used)
-    for axis in range(len(used)):
-        np.cumsum(counts, axis=axis, out=counts)
-    return counts.reshape(*used, *(1,) * (len(shape) - len(used)))

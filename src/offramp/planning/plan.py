@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from offramp.cascade.store import write_text_atomic
+from offramp.confidence.certificate import Certificate
 from offramp.errors import ConfigError, RecordMismatch
 from offramp.planning.objective import Objective
 
@@ -66,7 +67,8 @@ class Plan(_Value):
     """Placement, gates, codec and precision for one cascade on one network.
 
     ``placement`` names the tier of every segment; ``gates`` has one entry per exit but the last;
-    ``temperatures`` one per exit.
+    ``temperatures`` one per exit. ``certificate`` covers the gates, and all others it lists: any of them may
+    take their place while the network changes.
     """
 
     schema_version: Literal[1] = 1
@@ -82,7 +84,7 @@ class Plan(_Value):
     objective: Objective = Objective()
     predicted: Prediction | None = None
     evidence: Evidence | None = None
-    certificate: str | None = None
+    certificate: Certificate | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
@@ -96,6 +98,8 @@ class Plan(_Value):
         order = [self.tiers.index(tier) for tier in self.placement]
         if order != sorted(order):
             raise ValueError(f"placement {' '.join(self.placement)} goes back down the chain of tiers")
+        if self.certificate and not self.certificate.covers(tuple(gate.threshold for gate in self.gates)):
+            raise ValueError(f"certificate {self.certificate.certificate_id} does not cover these gates")
         return self
 
     @property

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.codecs.registry import get_codec
-from offramp.confidence.settings import GateSettings
-from offramp.errors import ConfigError, PlanInfeasible, RecordMismatch
+from offramp.confidence.certificate import Certificate
+from offramp.confidence.risks import AccuracyLoss
+from offramp.confidence.settings import GateSettings, ListedSettings
+from offramp.errors import CertificateError, ConfigError, PlanInfeasible, RecordMismatch
 from offramp.links.network import Network
 from offramp.planning.base import Planner
 from offramp.planning.costs import by_tier, cost_table
@@ -20,6 +22,7 @@ from offramp.planning.result import SearchResult
 from offramp.planning.scoring import NONE, Choices, Scores, score
 from offramp.planning.writer import Writer
 from offramp.profiles.profile import Profile
+from offramp.records.certify import certify
 from offramp.records.confidences import confidences
 from offramp.records.records import Records
 
@@ -38,11 +41,14 @@ def search(
     planner: str = "offramp",
     alternatives: int = 5,
     max_settings: int = 100_000,
+    certificate: Certificate | None = None,
 ) -> SearchResult:
     """The best plan, exactly, on the grid of gate settings.
 
-    Gates are chosen on the tune rows. Accuracy, shares and latencies in ``predicted`` are replayed on
-    the calibrate rows, which choose nothing, so a predicted loss may lie a little above the one asked for.
+    With ``objective.confidence``, or a ``certificate``, gates are chosen among certified settings; without, among all
+    that lose little enough on the tune rows. The tune rows say which is cheapest. Accuracy, shares and latencies in
+    ``predicted`` are replayed on the calibrate rows; without a certificate these choose nothing, so a predicted
+    loss may lie a little above the one asked for.
 
     Parameters
     ----------
@@ -56,19 +62,22 @@ def search(
     planner : name written into the plan
     alternatives : how many runners-up to return, each the best plan of another placement or codec
     max_settings : most gate settings; decides how fine the grid of thresholds is
+    certificate : made before, from these records; a plan may take any of its settings
 
     Raises
     ------
     PlanInfeasible : no plan meets the constraints
     RecordMismatch : records, profiles and network do not belong together
-    NotEnoughSamples : there are no tune or no calibrate rows
+    NotEnoughSamples : there are no tune or no calibrate rows, or too few to certify
+    CertificateError : the certificate is not of these records and temperatures
     """
     goal = objective or Objective()
     degrees = _temperatures(records, temperatures)
     chosen = by_tier(profiles, network)
     chosen[0].require(records.provenance.cascade_fingerprint)
     tune, held_out = records.on("tune"), records.on("calibrate")
-    settings = GateSettings.build(confidences(tune, degrees), tune.correct, max_settings)
+    shown = certificate or _certificate(records, goal, degrees)
+    settings = _settings(tune, degrees, shown, max_settings)
     names = _codecs(chosen, codecs)
     variant = records.provenance.variant
     choices = Choices.of([cost_table(chosen, network, name, records.exits, precision=variant) for name in names])
@@ -80,7 +89,7 @@ def search(
     ranked = ranked[np.isin(ranked, reach)]
     if not len(ranked):
         raise PlanInfeasible(infeasible(cost[reach], settings, goal))
-    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach)
+    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach, shown)
     best = int(ranked[0])
     others = _other_ways(ranked, choices, scores, settings)
     ends = _one_tier(choices, scores, settings, accurate)
@@ -115,6 +124,32 @@ class JointPlanner(Planner):
         return search(
             records, profiles, network, objective, temperatures=self.temperatures, codecs=self.codecs, alternatives=0
         ).plan
+
+
+def _certificate(records: Records, goal: Objective, temperatures: tuple[float, ...]) -> Certificate | None:
+    if goal.confidence is None:
+        return None
+    delta = round(1.0 - goal.confidence, 12)
+    return certify(records, [AccuracyLoss(goal.accuracy_loss)], delta, temperatures=temperatures)
+
+
+def _settings(
+    tune: Records, temperatures: tuple[float, ...], certificate: Certificate | None, most: int
+) -> GateSettings:
+    score = confidences(tune, temperatures)
+    if certificate is None:
+        return GateSettings.build(score, tune.correct, most)
+    source = tune.provenance
+    if certificate.cascade_fingerprint != source.cascade_fingerprint or certificate.variant != source.variant:
+        raise CertificateError(
+            f"certificate {certificate.certificate_id} is of another build or precision of {certificate.cascade!r}; "
+            "run 'offramp certify' again"
+        )
+    if certificate.temperatures != temperatures:
+        raise CertificateError(
+            f"certificate {certificate.certificate_id} was made with other temperatures; run 'offramp certify' again"
+        )
+    return ListedSettings.of(certificate.thresholds[::-1], score, tune.correct)
 
 
 def _in_reach(choices: Choices, placements: Sequence[Sequence[str]] | None) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.certificate import Certificate
 from offramp.confidence.settings import GateSettings
 from offramp.links.network import Network
 from offramp.planning.explain import milliseconds, reason, why
@@ -41,6 +42,7 @@ class Writer:
     network: Network
     planner: str
     reach: NDArray[np.intp]
+    certificate: Certificate | None = None
 
     def plan(self, row: int, setting: int, planner: str | None = None) -> Plan:
         """The plan of a choice and a setting, with its prediction."""
@@ -57,6 +59,7 @@ class Writer:
             precision=source.variant,
             planner=planner or self.planner,
             objective=self.objective,
+            certificate=self.certificate,
             evidence=Evidence(
                 data=source.data,
                 data_sha256=source.data_sha256,

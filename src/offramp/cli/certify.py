@@ -1,0 +1,74 @@
+"""``offramp certify``: gate settings whose accuracy loss is proven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from offramp.cli.common import console, print_json, records_file, say
+
+__all__ = ["certificate_file", "certify"]
+
+
+def certificate_file(cascade: Path) -> Path:
+    """Where a cascade's certificate is kept."""
+    return cascade / "certificates" / "certificate.json"
+
+
+def certify(
+    cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
+    accuracy_loss: float | None = typer.Option(None, help="Accuracy that may be lost; default 0.01."),
+    confidence: float = typer.Option(0.95, help="Probability that the statement holds."),
+    early_accuracy: float | None = typer.Option(None, help="Accuracy of what the first exits decide."),
+    early_exits: int = typer.Option(1, min=1, help="How many exits --early-accuracy speaks of."),
+    class_loss: float | None = typer.Option(None, help="Accuracy that may be lost on every single class."),
+    records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
+    output: Path | None = typer.Option(None, help="Certificate file; default: CASCADE/certificates/certificate.json."),
+    check: bool = typer.Option(False, "--check", help="Make the stored certificate again and compare."),
+    json: bool = typer.Option(False, "--json", help="Print the certificate as JSON."),
+) -> None:
+    """Prove what leaving early costs, for many gate settings at once.
+
+    Tune rows choose which settings to test and in which order; calibrate rows test them.
+    """
+    from offramp.cascade.store import open_cascade, write_text_atomic
+    from offramp.confidence.certificate import Certificate, CertifiedRisk
+    from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy
+    from offramp.errors import ConfigError
+    from offramp.records.certify import certify as certify_records
+    from offramp.records.certify import check as check_records
+    from offramp.records.certify import class_risks
+    from offramp.records.records import load_records
+    from offramp.reporting.certificates import certificate_table
+
+    opened = open_cascade(cascade)
+    evidence = load_records(records_file(cascade, records))
+    evidence.require(opened.manifest.fingerprint)
+    file = output or certificate_file(cascade)
+    if check:
+        try:
+            text = file.read_text()
+        except OSError as error:
+            raise ConfigError(f"{file}: no such certificate; 'offramp certify CASCADE' makes one") from error
+        found = Certificate.from_json(text, str(file))
+        check_records(found, evidence)
+        say(found.statement())
+        say(f"checked: the {len(evidence):,} records give certificate {found.certificate_id} again")
+        return
+    risks: list[CertifiedRisk] = []
+    if early_accuracy is not None:
+        risks.append(EarlyAccuracy(early_accuracy, early_exits))
+    if class_loss is not None:
+        risks += class_risks(evidence, class_loss)
+    if accuracy_loss is not None or not risks:
+        risks.insert(0, AccuracyLoss(0.01 if accuracy_loss is None else accuracy_loss))
+    degrees = opened.manifest.calibration.temperatures
+    made = certify_records(evidence, risks, round(1 - confidence, 12), temperatures=degrees)
+    write_text_atomic(file, made.to_json())
+    if json:
+        print_json({"certificate_id": made.certificate_id, "statement": made.statement(), "settings": made.settings})
+        return
+    say(made.statement())
+    console.print(certificate_table(made, evidence.on("calibrate")))
+    say(f"certificate {made.certificate_id} -> {file}")

@@ -1,0 +1,1 @@
+"""Finite-sample bounds and tests of a mean loss."""

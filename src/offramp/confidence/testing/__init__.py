@@ -1,0 +1,1 @@
+"""Many tests at once, with one probability of any false rejection."""
