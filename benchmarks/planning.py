@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.settings import GateSettings, exits_taken
 from offramp.planning.costs import CostTable, cost_table
 from offramp.planning.objective import Objective
 from offramp.planning.search import search
-from offramp.planning.settings import GateSettings, confidences, exits_taken
+from offramp.records.confidences import confidences
 from offramp.records.records import Records
 from tests.support.instances import Instance, make_instance
 

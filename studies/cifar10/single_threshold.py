@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.confidence.scores import NegativeEntropy
-from offramp.planning.settings import exits_taken, threshold_grid
+from offramp.confidence.settings import exits_taken, threshold_grid
 from offramp.records.records import Records
 
 __all__ = ["SingleThreshold", "best_single_threshold"]
