@@ -1,0 +1,1 @@
+"""Temperatures, outage and deadlines: calibration-aided offloading on our cascades."""
