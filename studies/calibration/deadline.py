@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,29 +55,30 @@ def deadlines_of(seconds: Floats) -> Floats:
 
 
 def missed_by(
-    problem: Problem, grid: TemperatureGrid, seconds: Floats, target: float, repeats: int, seed: int = 1
-) -> dict[str, Floats]:
-    """(R, 6) share of test batches that miss each deadline, by method."""
+    problem: Problem, grid: TemperatureGrid, seconds: Sequence[Floats], target: float, repeats: int, seed: int = 1
+) -> list[dict[str, Floats]]:
+    """For the seconds of every cloud: (R, 6) share of test batches that miss each deadline, by method."""
     rng = np.random.default_rng(seed)
-    correct, limits = problem.correct, deadlines_of(seconds)
+    correct = problem.correct
     features, answers = exit_features(problem.logits[: problem.device])
-    found: dict[str, list[Floats]] = {method: [] for method in (*VARIANTS, AIMED)}
+    found: list[dict[str, list[Floats]]] = [{method: [] for method in (*VARIANTS, AIMED)} for _ in seconds]
     for _ in range(repeats):
         split = split_rows(len(problem.labels), rng)
-        for variant in VARIANTS:
-            exits = leaving(grid.confidence_at(grid.fit(variant, split.tune, target), split.test), target)
-            found[variant].append(_missed(seconds, correct, split, exits, limits, target))
-        places = grid.fit("per exit", split.tune, target)
-        score = grid.confidence_at(places, np.arange(len(problem.labels)))[:-1].astype(np.float64)
+        places = {variant: grid.fit(variant, split.tune, target) for variant in VARIANTS}
+        score = grid.confidence_at(places["per exit"], np.arange(len(problem.labels)))[:-1].astype(np.float64)
         score[-1] = learn_ranking(features, answers, correct[problem.device - 1], split.tune)
         fit_on = np.concatenate([split.tune, split.calibrate])
-        settings, missed = _expected(score[:, fit_on], correct[:, fit_on], seconds, limits, target)
-        ours = [
-            _missed(seconds, correct, split, _exits(score[:, split.test], *settings[best]), limits[[d]], target)
-            for d, best in enumerate(missed.argmin(0).tolist())
-        ]
-        found[AIMED].append(np.concatenate(ours))
-    return {method: np.stack(values) for method, values in found.items()}
+        pairs = _Pairs.of(score[:, fit_on], correct[:, fit_on])
+        for of_cloud, cost_s in zip(found, seconds, strict=True):
+            limits = deadlines_of(cost_s)
+            for variant in VARIANTS:
+                exits = leaving(grid.confidence_at(places[variant], split.test), target)
+                of_cloud[variant].append(_missed(cost_s, correct, split, exits, limits, target))
+            best = pairs.expected_misses(cost_s, limits, target).argmin(0)
+            taken = [_exits(score[:, split.test], *pairs.thresholds[place]) for place in best]
+            ours = [_missed(cost_s, correct, split, exits, limits[[d]], target) for d, exits in enumerate(taken)]
+            of_cloud[AIMED].append(np.concatenate(ours))
+    return [{method: np.stack(values) for method, values in of_cloud.items()} for of_cloud in found]
 
 
 def _missed(
@@ -94,23 +96,43 @@ def _exits(score: Floats, early: float, last: float) -> NDArray[np.int64]:
     return np.asarray(reached.argmax(0), np.int64)
 
 
-def _expected(
-    score: Floats, correct: Bools, seconds: Floats, limits: Floats, target: float
-) -> tuple[list[tuple[float, float]], Floats]:
-    """Pairs of thresholds, and (pairs, 6) what share of batches would miss each deadline, by moments.
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of thresholds (m, 2), the rows leaving by each exit (m, k + 1) and the accuracy (m,)."""
 
-    The right answers of a batch are taken as binomial and its mean latency as normal, the two as independent.
-    """
-    early = [np.inf] if len(score) == 1 else [*np.quantile(score[:-1].max(0), np.linspace(0, 0.98, 12)), np.inf]
-    last = [-np.inf, *np.quantile(score[-1], np.linspace(0.04, 0.98, 24)), np.inf]
-    settings = [(float(a), float(b)) for a in early for b in last]
-    rows = np.arange(correct.shape[1])
-    moments = np.empty((len(settings), 3))
-    for index, setting in enumerate(settings):
-        exits = _exits(score, *setting)
-        latency_s = seconds[exits]
-        moments[index] = correct[exits, rows].mean(), latency_s.mean(), latency_s.std() / np.sqrt(BATCH)
-    accuracy, mean_s, error_s = moments.T[:, :, None]
-    wrong = bdtr(np.ceil(target * BATCH - 1e-9) - 1, BATCH, accuracy)
-    on_time = ndtr((limits - mean_s + 1e-12) / np.maximum(error_s, 1e-9))
-    return settings, 1.0 - (1.0 - wrong) * on_time
+    thresholds: Floats
+    leaving: Floats
+    accuracy: Floats
+
+    @classmethod
+    def of(cls, score: Floats, correct: Bools) -> _Pairs:
+        """Count over scores (k, n) for every pair of a grid."""
+        early = [np.inf] if len(score) == 1 else [*np.quantile(score[:-1].max(0), np.linspace(0, 0.98, 12)), np.inf]
+        last = np.array([np.inf, *np.quantile(score[-1], np.linspace(0.98, 0.04, 24)), -np.inf])
+        rows = score.shape[1]
+        parts = []
+        for threshold in early:
+            exits = _exits(score, threshold, -np.inf)  # the last exit on the device keeps whoever is left
+            gone = exits < len(score) - 1
+            counts = np.bincount(exits[gone], minlength=len(score) + 1).astype(np.float64)
+            order = np.flatnonzero(~gone)[np.argsort(-score[-1, ~gone], kind="stable")]
+            kept = np.searchsorted(-score[-1, order], -last, side="right")
+            here, there = (np.concatenate([[0], np.cumsum(correct[e, order])]) for e in (-2, -1))
+            leaving_by = np.tile(counts, (len(last), 1))
+            leaving_by[:, -2], leaving_by[:, -1] = kept, len(order) - kept
+            right = correct[exits[gone], np.flatnonzero(gone)].sum() + here[kept] + there[-1] - there[kept]
+            parts.append((np.stack([np.full(len(last), threshold), last], 1), leaving_by, right / rows))
+        thresholds, counts_of, accuracy = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return cls(thresholds, counts_of, accuracy)
+
+    def expected_misses(self, seconds: Floats, limits: Floats, target: float) -> Floats:
+        """(m, 6) share of batches that would miss each deadline, by moments.
+
+        The right answers of a batch are taken as binomial and its mean latency as normal, the two as independent.
+        """
+        share = self.leaving / self.leaving.sum(1, keepdims=True)
+        mean_s = share @ seconds
+        error_s = np.sqrt(np.maximum(share @ seconds**2 - mean_s**2, 0.0) / BATCH)
+        wrong = bdtr(np.ceil(target * BATCH - 1e-9) - 1, BATCH, self.accuracy)
+        on_time = ndtr((limits - mean_s[:, None] + 1e-12) / np.maximum(error_s, 1e-9)[:, None])
+        return np.asarray(1.0 - (1.0 - wrong[:, None]) * on_time)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import RecordMismatch
-from studies.calibration.deadline import AIMED, CLOUDS, Cloud, deadline_target, deadlines_of, missed_by, seconds_of
+from studies.calibration.deadline import AIMED, CLOUDS, deadline_target, deadlines_of, missed_by, seconds_of
 from studies.calibration.outcome import CERTIFIED, DELTA, LEVEL, PLAIN, TARGETS, Outcome
 from studies.calibration.problems import SOURCES, Cost, Problem, Source, load_problem
 from studies.calibration.splits import ECE_TARGET, run_splits
@@ -58,8 +58,7 @@ def _problem_rows(problem: Problem, repeats: int) -> Iterator[StudyRow]:
         yield from _service(problem.name, outcome, target, where)
         yield from _against(problem.name, outcome, target, where)
     if problem.cost:
-        for cloud in CLOUDS:
-            yield from _deadlines(problem, problem.cost, grid, cloud, repeats, where)
+        yield from _deadlines(problem, problem.cost, grid, repeats, where)
 
 
 def _spread(values: NDArray[np.float64], where: str) -> tuple[float, str]:
@@ -127,16 +126,18 @@ def _against(name: str, outcome: Outcome, target: float, where: str) -> Iterator
         )
 
 
-def _deadlines(
-    problem: Problem, cost: Cost, grid: TemperatureGrid, cloud: Cloud, repeats: int, where: str
-) -> Iterator[StudyRow]:
-    target, seconds = deadline_target(problem), seconds_of(cost, cloud)
-    missed = missed_by(problem, grid, seconds, target, repeats)
-    limits = ", ".join(f"{1e3 * limit:.0f}" for limit in deadlines_of(seconds))
-    how = (
-        f"{where}; {cost.how}; {cloud.name}: rtt {1e3 * cloud.rtt_s:g} ms, {cloud.bandwidth_bps / 1e6:g} Mbit/s, "
-        f"{cost.payload_bytes:,.0f} bytes; target {target:g}, the highest the cloud alone meets; "
-    )
+def _deadlines(problem: Problem, cost: Cost, grid: TemperatureGrid, repeats: int, where: str) -> Iterator[StudyRow]:
+    target, seconds = deadline_target(problem), [seconds_of(cost, cloud) for cloud in CLOUDS]
+    for cloud, cost_s, missed in zip(CLOUDS, seconds, missed_by(problem, grid, seconds, target, repeats), strict=True):
+        limits = ", ".join(f"{1e3 * limit:.0f}" for limit in deadlines_of(cost_s))
+        how = (
+            f"{where}; {cost.how}; {cloud.name}: rtt {1e3 * cloud.rtt_s:g} ms, {cloud.bandwidth_bps / 1e6:g} Mbit/s, "
+            f"{cost.payload_bytes:,.0f} bytes; target {target:g}, the highest the cloud alone meets; "
+        )
+        yield from _misses(f"{problem.name}, {cloud.name}", missed, how, limits)
+
+
+def _misses(name: str, missed: dict[str, NDArray[np.float64]], how: str, limits: str) -> Iterator[StudyRow]:
     average = {method: values.mean(1) for method, values in missed.items()}
     best = min(float(average[v].mean()) for v in VARIANTS)
     for method, values in missed.items():
@@ -145,6 +146,6 @@ def _deadlines(
         if method == AIMED:
             said += "; thresholds chosen per deadline on tune and calibrate rows; holds: below every variant"
             holds = bool(average[method].mean() < best)
-        yield StudyRow(f"{problem.name}, {cloud.name}, {method}: missed deadlines", None, middle, "%", said, holds)
+        yield StudyRow(f"{name}, {method}: missed deadlines", None, middle, "%", said, holds)
         middle, said = _spread(values[:, -1], f"{how}at the loosest deadline: what accuracy alone misses")
-        yield StudyRow(f"{problem.name}, {cloud.name}, {method}: missed-deadline floor", None, middle, "%", said)
+        yield StudyRow(f"{name}, {method}: missed-deadline floor", None, middle, "%", said)

@@ -15,7 +15,7 @@ from offramp.confidence.service import expected_outage
 from offramp.errors import RecordMismatch
 from offramp.records.records import RecordProvenance, Records
 from studies.calibration import problems
-from studies.calibration.deadline import CLOUDS, deadlines_of, missed_by, seconds_of
+from studies.calibration.deadline import CLOUDS, _exits, _Pairs, deadlines_of, missed_by, seconds_of
 from studies.calibration.gate import certified_threshold, required_accuracy
 from studies.calibration.outcome import CERTIFIED, TARGETS
 from studies.calibration.problems import Cost, Problem, Source, load_problem
@@ -130,9 +130,19 @@ def test_deadlines_fall_as_they_loosen() -> None:
     assert seconds[-1] == pytest.approx(0.02 + 0.010 + 8 * 4096 / 93.6e6 + 1e-3)
     assert deadlines_of(seconds)[-1] == pytest.approx(seconds[-1])
     grid = TemperatureGrid.of(problem.logits, problem.labels)
-    missed = missed_by(problem, grid, seconds, 0.8, 2)
+    (missed,) = missed_by(problem, grid, [seconds], 0.8, 2)
     for variant in VARIANTS:
         assert (np.diff(missed[variant], axis=1) <= 0).all()
+
+
+def test_pairs_of_thresholds_are_counted_as_they_exit() -> None:
+    rng = np.random.default_rng(0)
+    score, correct = rng.random((2, 500)), rng.random((3, 500)) < 0.7
+    pairs = _Pairs.of(score, correct)
+    for place in range(0, len(pairs.accuracy), 7):
+        exits = _exits(score, *pairs.thresholds[place])
+        np.testing.assert_array_equal(pairs.leaving[place], np.bincount(exits, minlength=3))
+        assert pairs.accuracy[place] == pytest.approx(correct[exits, np.arange(500)].mean())
 
 
 def test_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
