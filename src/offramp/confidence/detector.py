@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,14 @@ class DistortionDetector:
         x = np.asarray(features, np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise SampleError(f"the detector knows {len(self.mean)} features, not rows of shape {x.shape[1:]}")
-        return softmax((x - self.mean) / np.asarray(self.scale) @ np.asarray(self.weights).T + self.bias)
+        slopes, constant = self._arrays
+        return softmax(x @ slopes + constant)
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Slopes (F, D) and constant (D,) on features that are not standardised."""
+        slopes = np.asarray(self.weights) / np.asarray(self.scale)
+        return np.ascontiguousarray(slopes.T), np.asarray(self.bias) - slopes @ np.asarray(self.mean)
 
     def to_json(self) -> str:
         """One line of JSON."""

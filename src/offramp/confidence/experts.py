@@ -122,8 +122,8 @@ class DistortionExperts:
         weight = self.detector.probabilities(features) * self.is_known(features)[:, None]
         mixed = np.zeros(z.shape[:2])
         for kind, temperatures in enumerate(self.temperatures):
-            for exit_, temperature in enumerate(temperatures):
-                mixed[exit_] += weight[:, kind] * served_confidence(z[exit_], temperature)
+            calibrated = z.astype(np.float32) / np.array(temperatures, np.float32)[:, None, None]
+            mixed += weight[:, kind] * served_confidence(calibrated)
         return mixed
 
     def to_json(self) -> str:

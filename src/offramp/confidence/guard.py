@@ -6,6 +6,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,11 @@ class MahalanobisGuard(Guard):
         x = np.asarray(features, np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise SampleError(f"the guard knows {len(self.mean)} features, not rows of shape {x.shape[1:]}")
-        return _squared_distance(x, np.asarray(self.mean), np.asarray(self.precision))
+        return _squared_distance(x, *self._arrays)
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.asarray(self.mean), np.asarray(self.precision)
 
     def passes(self, evidence: Floats) -> NDArray[np.bool_]:
         return np.asarray(self.distance(evidence) <= self.limit)

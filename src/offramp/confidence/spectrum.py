@@ -44,14 +44,19 @@ def radial_spectrum(images: NDArray[np.generic], bands: int = BANDS) -> NDArray[
     array = np.asarray(images)
     if array.ndim not in (3, 4) or min(array.shape[1:3], default=0) < 4:
         raise SampleError(f"spectra need images (n, height, width, channels) of 4 pixels or more, not {array.shape}")
-    grey = array.astype(np.float64) if array.ndim == 3 else array.mean(-1, dtype=np.float64)
-    if not np.isfinite(grey).all():
+    grey = array.astype(np.float64) if array.ndim == 3 else _mean_channel(array)
+    if array.dtype.kind == "f" and not np.isfinite(grey).all():
         raise SampleError("spectra need finite grey levels")
     height, width = grey.shape[1:]
     rings = _rings(height, width, bands)
     spectrum = np.fft.rfft2(grey)
     power = (spectrum.real**2 + spectrum.imag**2).reshape(len(grey), -1) / (height * width)
     return np.asarray(np.log(power @ rings + _ROUNDING))
+
+
+def _mean_channel(images: NDArray[np.generic]) -> NDArray[np.float64]:
+    channels = images.shape[-1]
+    return np.asarray(images.astype(np.float64) @ np.full(channels, 1.0 / channels))
 
 
 @lru_cache(maxsize=8)
