@@ -39,11 +39,11 @@ class Source:
 #: cuts: float32 features behind the last exit on the device; a pair uploads the image, one byte a value
 SOURCES = (
     Source("resnet32-cifar100", 3, 4 * 32 * 16 * 16),
-    Source("mobilenetv2-cifar100", 3),
+    Source("mobilenetv2-cifar100", 3, 4 * 96 * 8 * 8),
     Source("resnet8-cifar100", 1, 3072, "compact-cifar100"),
     Source("cifar10", 2, 4 * 32 * 16 * 16),
     Source("resnet20", 3, 4 * 32 * 16 * 16),
-    Source("balexnet", 4),
+    Source("balexnet", 4, 4 * 96 * 8 * 8),
     Source("resnet8-cifar10", 1, 3072, "compact-cifar10"),
     Source("sst2", 3),
     Source("mrpc", 5),
@@ -84,19 +84,26 @@ class Problem:
 def load_problem(source: Source, examples: Path | None = None) -> Problem:
     """Read the records of a source; all its rows are one pool.
 
+    A pair whose cloud has no records yet is judged on the device alone: the device's own last exit stands in for the
+    cloud, which leaves what the device decides as it is, and there is no cost.
+
     Raises
     ------
     RecordMismatch : no records, too few exits, or two cascades whose rows differ
     """
     folder = EXAMPLES if examples is None else examples
     near = load_records(folder / source.cascade / "records" / "fp32.parquet")
-    far = near if source.cloud is None else load_records(folder / source.cloud / "records" / "fp32.parquet")
+    there = None if source.cloud is None else folder / source.cloud / "records" / "fp32.parquet"
+    alone = there is not None and not there.is_file()
+    far = near if there is None or alone else load_records(there)
     if near.exits < source.device + (source.cloud is None):
         raise RecordMismatch(f"{source.name}: {near.exits} exits are too few for {source.device} on the device")
     if not (np.array_equal(near.row, far.row) and np.array_equal(near.labels, far.labels)):
         raise RecordMismatch(f"{source.name}: the two cascades were recorded on different rows")
     logits = np.concatenate([near.logits[: source.device], far.logits[-1:]])
-    return Problem(source.name, logits, near.labels, near.provenance.data, _cost(source, near, far, folder))
+    cost = None if alone else _cost(source, near, far, folder)
+    name = f"{source.cascade} alone" if alone else source.name
+    return Problem(name, logits, near.labels, near.provenance.data, cost)
 
 
 def _cost(source: Source, near: Records, far: Records, folder: Path) -> Cost | None:

@@ -11,6 +11,7 @@ from offramp.errors import RecordMismatch
 from studies.calibration.deadline import AIMED, CLOUDS, deadline_target, deadlines_of, missed_by, seconds_of
 from studies.calibration.outcome import CERTIFIED, DELTA, LEVEL, PLAIN, TARGETS, Outcome
 from studies.calibration.problems import SOURCES, Cost, Problem, Source, load_problem
+from studies.calibration.published import published
 from studies.calibration.splits import ECE_TARGET, run_splits
 from studies.calibration.temperatures import VARIANTS, TemperatureGrid
 from studies.row import StudyRow
@@ -78,10 +79,11 @@ def _service(name: str, outcome: Outcome, target: float, where: str) -> Iterator
     for method in (*VARIANTS, CERTIFIED):
         title = f"{name}, target {target:g}, {method}"
         share, how = _spread(outcome.share[target, method], where)
-        yield StudyRow(f"{title}: decided on the device", None, share, "%", how)
+        said = [published(name, target, method, measure) for measure in ("share", "accuracy", "outage")]
+        yield StudyRow(f"{title}: decided on the device", said[0], share, "%", how)
         if share > 100 * _NO_SHARE:
             accuracy, how = _spread(outcome.accuracy[target, method], where)
-            yield StudyRow(f"{title}: accuracy of what the device decides", None, accuracy, "%", how)
+            yield StudyRow(f"{title}: accuracy of what the device decides", said[1], accuracy, "%", how)
         outage = outcome.outage[target, method]
         how = f"{where}; mean over {outage.size * outcome.batches:,} batches, repeats 5-95 %: " + " to ".join(
             f"{100 * float(v):.1f}" for v in np.quantile(outage, [0.05, 0.95])
@@ -90,7 +92,7 @@ def _service(name: str, outcome: Outcome, target: float, where: str) -> Iterator
         if method == CERTIFIED:
             how += f"; certified on the calibrate rows at level {DELTA:g}; holds: at most {100 * LEVEL:g} %"
             holds = bool(outage.mean() <= LEVEL)
-        yield StudyRow(f"{title}: inference outage", None, 100 * float(outage.mean()), "%", how, holds)
+        yield StudyRow(f"{title}: inference outage", said[2], 100 * float(outage.mean()), "%", how, holds)
 
 
 def _against(name: str, outcome: Outcome, target: float, where: str) -> Iterator[StudyRow]:

@@ -173,6 +173,14 @@ def test_a_pair_takes_the_last_exit_of_the_other(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pair.logits, [near.logits[0], near.logits[-1] + 1])
 
 
+def test_a_pair_without_its_cloud_is_judged_on_the_device_alone(tmp_path: Path) -> None:
+    near = made_up()
+    saved(tmp_path, "near", near, flops=(1, 2, 3))
+    alone = load_problem(Source("near", 2, 3072, "far"), tmp_path)
+    assert (alone.name, alone.cost, alone.device) == ("near alone", None, 2)
+    np.testing.assert_array_equal(alone.logits, near.logits)
+
+
 def test_refusals(tmp_path: Path) -> None:
     near = made_up()
     saved(tmp_path, "near", near)
