@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 PENALTIES = (3000.0, 300.0, 100.0, 30.0, 10.0)
 LEAST_ROWS = 20
 _STEPS = 50
+_ENOUGH = 1e-4  # of log-likelihood to gain; the step from there leaves about its square
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,13 @@ def _newton(x: Floats, y: Floats, penalty: Floats, weights: Floats, name: float)
         slope = x.T @ (p - y) + penalty * weights
         step = np.linalg.solve(_curvature(x, p, penalty), slope)
         gained = float(slope @ step)
-        if gained < 1e-6:
-            break
         size, next_ = 1.0, weights - step
         while (after := _loss(x @ next_, y, penalty, next_)) > loss - 1e-4 * size * gained and size > 1e-6:
             size /= 2
             next_ = weights - size * step
         weights, z, loss = next_, x @ next_, after
+        if gained < _ENOUGH:
+            break
     p = sigmoid(z)
     v = np.maximum(p * (1.0 - p), 1e-9)
     leverage = np.minimum(v * (x.T * np.linalg.solve(_curvature(x, p, penalty), x.T)).sum(0), 0.9)
