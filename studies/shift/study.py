@@ -76,19 +76,22 @@ def _decided(evidence: Evidence) -> Iterator[StudyRow]:
             if result.device_accuracy is not None:
                 yield StudyRow(f"{title}: accuracy of these", None, 100 * result.device_accuracy, "%", how)
             yield StudyRow(f"{title}: confident and wrong", None, 100 * result.wrong, "%", how)
-    yield from _acceptance(evidence.name, outcomes)
+    yield from _acceptance(evidence.name, outcomes, len(evidence.test["none"].labels))
 
 
-def _acceptance(case: str, outcomes: dict[tuple[str, str], Outcome]) -> Iterator[StudyRow]:
+def _acceptance(case: str, outcomes: dict[tuple[str, str], Outcome], rows: int) -> Iterator[StudyRow]:
     clean = outcomes["plain", "none"].wrong
-    how = (
-        f"worst of the shifted levels; clean images without a guard: {100 * clean:.2f} %; guards keep {100 * KEEP:g} %"
-    )
+    rng = np.random.default_rng(2)
     for name in DECIDERS:
         worst = max(
             result.wrong for (decider, level), result in outcomes.items() if decider == name and level != "none"
         )
         title = f"{case}, worst shift, {name}: confident and wrong"
+        low, high = np.quantile(rng.binomial(rows, worst, 1000) / rows, (0.05, 0.95))
+        how = (
+            f"worst of the shifted levels, 5-95 % over 1,000 bootstrap draws of its rows {100 * low:.2f}-"
+            f"{100 * high:.2f} %; clean images without a guard: {100 * clean:.2f} %; guards keep {100 * KEEP:g} %"
+        )
         if name == "plain":
             claim = f"{how}; holds: the published effect, at least 3 times that of clean images"
             yield StudyRow(title, None, 100 * worst, "%", claim, worst >= 3 * clean)

@@ -188,7 +188,7 @@ def first_alarms(
     for count in range(1, len(in_time) + 1):
         left = 1.0 / math.log2(2 + count)
         staked += (1.0 / math.log2(1 + count) - left) / len(_SHARES)
-        staked *= 1.0 + shares * (in_time[count - 1, waiting] - limit)
+        staked *= 1.0 + shares * (in_time[count - 1, waiting].astype(np.float64) - limit)
         over = staked.sum(0) >= 1.0 / delta - left
         if over.any():
             raised[waiting[over]] = count
