@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 #: standard errors: settings this far beyond the limit on the tune rows are not worth a test
 HOPELESS = -2.5
 #: all settings at least so safe are alike
-_SAFE = 6.0
+_SAFE = 12.0
 _MIXTURES = 12
 _SEED = 0
 
@@ -48,7 +48,8 @@ def directions(early: int) -> Floats:
 def pareto_settings(going_on: Floats, safety: Floats, weights: Floats, most: int) -> NDArray[np.intp]:
     """Settings on the front of cost and safety in some direction, thinned evenly in safety.
 
-    Settings far beyond the limit are left out: no rows like these would certify them.
+    Settings far beyond the limit are left out: no rows like these would certify them. So are those that meet it
+    by construction: they need no test.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def pareto_settings(going_on: Floats, safety: Floats, weights: Floats, most: int
     indices, ascending, each once
     """
     each = max(2, most // len(weights))
-    hopeful = np.flatnonzero(safety >= HOPELESS)
+    hopeful = np.flatnonzero((safety >= HOPELESS) & np.isfinite(safety))
     found = [np.empty(0, np.intp)]
     for weight in weights:
         cost = going_on[hopeful] @ weight

@@ -89,18 +89,32 @@ def order_settings(
     ways = directions(len(tune.score)) if weights is None else weights
     rough = pareto_settings(_going_on(grid, tune), safety, ways, tested)
     rough = rough[np.argsort(-safety[rough], kind="stable")]
-    listed = ListCounter.of(between(grid.thresholds_of(rough), tune.score, _BETWEEN), tune.score)
+    off = np.full((1, len(tune.score)), np.inf)
+    fine = between(np.concatenate([off, grid.thresholds_of(rough)]), tune.score, _BETWEEN)
+    listed = ListCounter.of(np.concatenate([fine, off]), tune.score)
     safety, measured = _safety(listed, tune, risks)
-    kept = pareto_settings(_going_on(listed, tune), safety, ways, tested)
-    off = np.flatnonzero(np.isinf(listed.thresholds).all(1))
-    order = _safest_first(safety, fallback=int(off[0]), among=kept)
+    going_on = _going_on(listed, tune)
+    kept = pareto_settings(going_on, safety, ways, tested)
+    order = _safest_first(safety, fallback=len(fine), among=kept)
+    order = np.concatenate([order[:1], _ramp(listed.thresholds, going_on, order[1:2]), order[1:]])
     tests = [risk.choose_test(m.at(order), rows, delta) for risk, m in zip(risks, measured, strict=True)]
     return SettingOrder(listed.thresholds[order], np.stack(tests))
 
 
 def _safety(counter: Counter, tune: Evidence, risks: Sequence[Risk]) -> tuple[Floats, list[Measured]]:
+    """How safe the settings look, and what was measured."""
     measured = [risk.measure(counter, tune) for risk in risks]
     return np.min([risk.safety(m) for risk, m in zip(risks, measured, strict=True)], axis=0), measured
+
+
+def _ramp(thresholds: Floats, going_on: Floats, safest: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Settings that dare less than the safest at every exit: rows too few to see what it loses may still show these."""
+    if not len(safest):
+        return safest
+    less = (thresholds >= thresholds[safest]).all(1) & (going_on[:, -1] < 1)
+    less[safest] = False
+    found = np.flatnonzero(less)
+    return np.asarray(found[np.argsort(-going_on[found, -1], kind="stable")])
 
 
 def _safest_first(safety: Floats, fallback: int, among: NDArray[np.intp] | None = None) -> NDArray[np.intp]:

@@ -8,10 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from offramp.confidence.bounds.binomial import binomial_p_value, rows_needed
-from offramp.confidence.bounds.signed import signed_p_value
 from offramp.confidence.counting import Counter
 from offramp.errors import ConfigError, NotEnoughSamples
 
@@ -20,6 +17,9 @@ __all__ = ["AccuracyLoss", "EarlyAccuracy", "Evidence", "Measured", "Risk"]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+#: a test passes with ease where its p-value should be at most this part of delta
+_EASE = 0.2
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,15 @@ class Risk(ABC):
         """(m,) how far below the limit, in standard errors: the order of the tests, from rows that are not tested."""
 
     def choose_test(self, measured: Measured, rows: int, delta: float) -> NDArray[np.str_]:
-        """(m,) the test that should give the least p-value on ``rows`` rows like those measured; else the first."""
-        scale = rows / np.maximum(1, measured.of.max(initial=1))
-        expected = Measured(*(_scaled(c, scale) for c in (measured.bad, measured.good, measured.of)), measured.exact)
+        """(m,) the test that should give the least p-value on ``rows`` rows like those measured.
+
+        The first of `tests` is taken wherever it should pass with ease: it stands a worse draw best.
+        """
+        scale = rows / max(1, int(measured.of.max(initial=1)))
+        bad, good, of = (_scaled(counts, scale) for counts in (measured.bad, measured.good, measured.of))
+        expected = Measured(bad, good, of, measured.exact)
         p = np.stack([self.p_values(expected, test, delta) for test in self.tests])
+        p[0][p[0] <= _EASE * delta] = 0.0
         return np.asarray(np.array(self.tests)[p.argmin(0)])
 
     @abstractmethod
@@ -149,13 +154,16 @@ class AccuracyLoss(Risk):
         here, last = evidence.members(self.group), evidence.correct[-1]
         bad = counter.count(~evidence.correct & (last & here))
         good = counter.count(evidence.correct & (~last & here))
-        never = np.isinf(counter.thresholds).all(1)
+        never = np.asarray(np.isinf(counter.thresholds).all(1))
         return Measured(bad, good, np.full(len(bad), int(here.sum())), never)
 
     def value(self, measured: Measured) -> Floats:
         return np.asarray((measured.bad - measured.good) / measured.of)
 
     def p_values(self, measured: Measured, test: NDArray[np.str_] | str, delta: float) -> Floats:
+        from offramp.confidence.bounds.binomial import binomial_p_value  # scipy: a device reads certificates without
+        from offramp.confidence.bounds.signed import signed_p_value
+
         which = np.broadcast_to(np.asarray(test), measured.bad.shape)
         p, rows = np.zeros(measured.bad.shape), int(measured.of[0])
         signed, truncated = which == "signed", which == "truncated"
@@ -168,6 +176,8 @@ class AccuracyLoss(Risk):
         return np.where(measured.exact, np.inf, room / np.sqrt(measured.bad + measured.good + 1.0))
 
     def rows_needed(self, delta: float) -> int:
+        from offramp.confidence.bounds.binomial import rows_needed
+
         return rows_needed(self.limit, delta)
 
     def words(self) -> str:
@@ -213,16 +223,16 @@ class EarlyAccuracy(Risk):
             )
         early = (np.arange(len(evidence.correct)) < self.exits)[:, None] & evidence.members(self.group)
         good, bad = counter.count(early & evidence.correct), counter.count(early & ~evidence.correct)
-        never = np.isinf(counter.thresholds[:, : self.exits]).all(1)
+        never = np.asarray(np.isinf(counter.thresholds[:, : self.exits]).all(1))
         return Measured(bad, good, good + bad, never)
 
     def value(self, measured: Measured) -> Floats:
         return np.asarray(1.0 - measured.bad / np.maximum(measured.of, 1))
 
     def p_values(self, measured: Measured, test: NDArray[np.str_] | str, delta: float) -> Floats:
-        decided = measured.of > 0
-        tail = special.bdtr(measured.bad.astype(np.float64), np.maximum(measured.of, 1), 1.0 - self.target)
-        return np.where(measured.exact, 0.0, np.where(decided, tail, 1.0))
+        from offramp.confidence.bounds.binomial import binomial_p_value
+
+        return np.where(measured.exact, 0.0, binomial_p_value(measured.bad, measured.of, 1.0 - self.target))
 
     def safety(self, measured: Measured) -> Floats:
         room = (1.0 - self.target) * measured.of - measured.bad
@@ -230,6 +240,8 @@ class EarlyAccuracy(Risk):
         return np.where(measured.exact, np.inf, room / np.sqrt(variance + 1.0))
 
     def rows_needed(self, delta: float) -> int:
+        from offramp.confidence.bounds.binomial import rows_needed
+
         return rows_needed(1.0 - self.target, delta)
 
     def words(self) -> str:

@@ -14,7 +14,12 @@ __all__ = ["pareto_testing"]
 
 
 def pareto_testing(
-    evidence: Evidence, risks: Sequence[Risk], delta: float, generator: np.random.Generator, share: float = 0.5
+    evidence: Evidence,
+    risks: Sequence[Risk],
+    delta: float,
+    generator: np.random.Generator,
+    share: float = 0.5,
+    max_settings: int = 100_000,
 ) -> Certified:
     """Split the rows at random: one part orders the settings, the other tests them.
 
@@ -25,6 +30,7 @@ def pareto_testing(
     delta : probability that any accepted setting breaks a limit
     generator : for the split
     share : of the rows that order
+    max_settings : of the grid the front is taken from
 
     Raises
     ------
@@ -48,7 +54,7 @@ def pareto_testing(
     shuffled = generator.permutation(rows)
     cut = min(rows - 1, max(1, round(share * rows)))
     ordering, testing = (_take(evidence, part) for part in (shuffled[:cut], shuffled[cut:]))
-    order = order_settings(ordering, risks, delta, testing.rows)
+    order = order_settings(ordering, risks, delta, testing.rows, max_settings=max_settings)
     return accept_in_order(order, testing, risks, delta)
 
 

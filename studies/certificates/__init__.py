@@ -1,0 +1,1 @@
+"""Finite-sample certificates: promises kept, and what they cost."""
