@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import RecordMismatch
+from offramp.records.file import RecordsFile
 from offramp.records.records import Records, load_records
 from studies.shift.spectra import LEVELS, TUNED, Spectra
 
@@ -30,11 +31,9 @@ class Case:
     remote: str | None = None
 
 
-#: resnet8 | compact: of the cascade with exits only the last one, as a small model beside the large one
 CASES = (
     Case("resnet8 with exits", "cifar10"),
-    Case("resnet8 | compact", "cifar10", "compact-cifar10"),
-    Case("resnet8 (no exits) | compact", "resnet8-cifar10", "compact-cifar10"),
+    Case("resnet8 | compact", "resnet8-cifar10", "compact-cifar10"),
     Case("resnet20 with exits", "resnet20"),
 )
 
@@ -92,9 +91,9 @@ def load_case(case: Case, examples: Path, spectra: Spectra) -> Evidence:
 
     Raises
     ------
-    RecordMismatch : a file is missing or damaged, or small and large model were recorded on different rows
+    RecordMismatch : a file is damaged or of another build, or small and large model were recorded on different rows
     """
-    tune = {level: load_records(_file(examples, case.device, level, "tune-")).on("tune") for level in TUNED}
+    tune = {level: _load(examples, case.device, level, "tune-").on("tune") for level in TUNED}
     test, further = _test(examples, case.device), _test(examples, case.remote)
     clean = load_records(_file(examples, case.device, "none")).on("calibrate")
     beyond = None if case.remote is None else load_records(_file(examples, case.remote, "none")).on("calibrate")
@@ -109,6 +108,14 @@ def load_case(case: Case, examples: Path, spectra: Spectra) -> Evidence:
     )
 
 
+def _load(examples: Path, name: str, level: str, prefix: str = "") -> Records:
+    """Records of one level, of the same build of the cascade as the clean ones."""
+    records = load_records(_file(examples, name, level, prefix))
+    if level != "none":
+        records.require(str(RecordsFile(_file(examples, name, "none")).meta["cascade_fingerprint"]))
+    return records
+
+
 def _file(examples: Path, name: str, level: str, prefix: str = "") -> Path:
     folder = examples / name / "records"
     return folder / "fp32.parquet" if level == "none" else folder / "shift" / f"{prefix}{level}.parquet"
@@ -118,7 +125,7 @@ def _test(examples: Path, name: str | None) -> dict[str, Records]:
     """Test rows by level; clean ones only where the others have them too."""
     if name is None:
         return {}
-    found = {level: load_records(_file(examples, name, level)).on("test") for level in LEVELS}
+    found = {level: _load(examples, name, level).on("test") for level in LEVELS}
     shared = np.isin(found["none"].row, found[LEVELS[-1]].row)
     return found | {"none": found["none"].take(np.flatnonzero(shared))}
 
