@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from offramp.confidence.risks import AccuracyLoss
 from offramp.errors import ConfigError, RecordMismatch
+from offramp.records.certify import certify
 from offramp.reporting.data import ReportData
 from offramp.reporting.report import write_report
 
@@ -102,6 +104,15 @@ def test_a_plan_without_records_or_predictions(sample: ReportData, tmp_path: Pat
     text, reader = written(tmp_path, ReportData("Bare", sample.manifest, search=search, runs=sample.runs))
     assert "nothing is predicted" in text
     assert "Who answers" in reader.titles
+
+
+def test_a_certificate_is_shown_with_its_words(sample: ReportData, tmp_path: Path) -> None:
+    assert sample.records is not None
+    made = certify(sample.records, [AccuracyLoss(0.05)], 0.1)
+    text, reader = written(tmp_path, replace(sample, certificate=made))
+    assert "What is certified" in reader.titles
+    assert "at most 5 points of accuracy is lost" in text
+    assert made.certificate_id in text
 
 
 def test_text_of_others_is_escaped(sample: ReportData, tmp_path: Path) -> None:

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from offramp.cli.common import console, print_json, records_file, say
 
-__all__ = ["certificate_file", "certify"]
+if TYPE_CHECKING:
+    from offramp.confidence.certificate import Certificate
+
+__all__ = ["certificate_file", "certify", "load_certificate"]
 
 
 def certificate_file(cascade: Path) -> Path:
     """Where a cascade's certificate is kept."""
     return cascade / "certificates" / "certificate.json"
+
+
+def load_certificate(file: Path) -> Certificate:
+    """Read a certificate file.
+
+    Raises
+    ------
+    ConfigError : it is not there
+    CertificateError : not a certificate, or changed by hand
+    """
+    from offramp.confidence.certificate import Certificate
+    from offramp.errors import ConfigError
+
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise ConfigError(f"{file}: no such certificate; 'offramp certify CASCADE' makes one") from error
+    return Certificate.from_json(text, str(file))
 
 
 def certify(
@@ -33,9 +55,8 @@ def certify(
     Tune rows choose which settings to test and in which order; calibrate rows test them.
     """
     from offramp.cascade.store import open_cascade, write_text_atomic
-    from offramp.confidence.certificate import Certificate, CertifiedRisk
+    from offramp.confidence.certificate import CertifiedRisk
     from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy
-    from offramp.errors import ConfigError
     from offramp.records.certify import certify as certify_records
     from offramp.records.certify import check as check_records
     from offramp.records.certify import class_risks
@@ -47,11 +68,7 @@ def certify(
     evidence.require(opened.manifest.fingerprint)
     file = output or certificate_file(cascade)
     if check:
-        try:
-            text = file.read_text()
-        except OSError as error:
-            raise ConfigError(f"{file}: no such certificate; 'offramp certify CASCADE' makes one") from error
-        found = Certificate.from_json(text, str(file))
+        found = load_certificate(file)
         check_records(found, evidence)
         say(found.statement())
         say(f"checked: the {len(evidence):,} records give certificate {found.certificate_id} again")

@@ -19,8 +19,9 @@ def report(
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
     output: Path = typer.Option(Path("report.html"), help="File to write."),
 ) -> None:
-    """Write one HTML file: calibration, front, latency, shares."""
+    """Write one HTML file: calibration, certificate, front, latency, shares."""
     from offramp.cascade.store import open_cascade
+    from offramp.cli.certify import certificate_file, load_certificate
     from offramp.cli.plan import plan_files
     from offramp.links.network import load_network
     from offramp.planning.result import load_search_result
@@ -43,6 +44,7 @@ def report(
             runs=tuple(load_run_result(file) for file in runs),
             network=load_network(network) if network else None,
             profiles=tuple(load_profile(file) for file in sorted((cascade / "profiles").glob("*.json"))),
+            certificate=load_certificate(certified) if (certified := certificate_file(cascade)).is_file() else None,
         ),
     )
     say(f"report -> {output}")

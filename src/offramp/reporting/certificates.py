@@ -1,4 +1,4 @@
-"""A certificate for the terminal: what its settings do."""
+"""A certificate in words, for the terminal and the report: what its settings do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from offramp.records.records import Records
 from offramp.reporting.numbers import percent
 from offramp.reporting.terminal import plain_table
 
-__all__ = ["certificate_table"]
+__all__ = ["certificate_table", "certified"]
 
 _LINES = 10
 
@@ -41,3 +41,19 @@ def certificate_table(certificate: Certificate, records: Records) -> Table:
             cells.append(percent(float(1 - share @ np.array(flops) / flops[-1])))
         table.add_row(*cells)
     return table
+
+
+def certified(certificate: Certificate, calibrate: Records, test: Records | None) -> str:
+    """The report's section on a certificate."""
+    from offramp.reporting.figures.certified import certified_figure  # plotly is needed for reports alone
+    from offramp.reporting.page import figure_html, section
+
+    return section(
+        "What is certified",
+        figure_html(certified_figure(certificate, calibrate, test), "certified"),
+        caption=(
+            f"{certificate.statement()} How: {certificate.method}. {certificate.tested} settings were tested, chosen "
+            f"on {certificate.tune_rows:,} tune rows. It holds while samples are drawn like the calibrate rows; "
+            f"'offramp certify --check' makes certificate {certificate.certificate_id} again."
+        ),
+    )

@@ -76,8 +76,9 @@ def _row(name: str, plan: Plan, chosen_s: float | None) -> list[str]:
 
 def _caption(plan: Plan) -> str:
     rows = f"{plan.predicted.rows:,} held-out calibrate rows" if plan.predicted else "no rows"
+    part = "certified the gates" if plan.certificate else "chose nothing"
     return (
-        f"How: replayed. Shares and accuracy come from {rows} that chose nothing; seconds come from "
+        f"How: replayed. Shares and accuracy come from {rows} that {part}; seconds come from "
         "the tiers' profiles and the network. A sample leaves at an exit when its confidence (highest probability at "
         "the exit's temperature) reaches the number in brackets."
     )

@@ -49,6 +49,7 @@ def _subtitle(data: ReportData) -> str:
 
 def _sections(data: ReportData) -> Iterator[str]:
     from offramp.reporting import sections
+    from offramp.reporting.certificates import certified
     from offramp.reporting.headline import headline
 
     yield headline(data)
@@ -61,6 +62,8 @@ def _sections(data: ReportData) -> Iterator[str]:
     test = _rows(data.records, "test")
     if test is not None:
         yield sections.reliability(test, data.manifest)
+    if data.shown_certificate and (calibrate := _rows(data.records, "calibrate")) is not None:
+        yield certified(data.shown_certificate, calibrate, test)
     if data.runs or data.search:
         yield sections.shares(data)
     if data.search:
