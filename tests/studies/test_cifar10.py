@@ -27,7 +27,7 @@ NETWORK_TOML = "".join(f'[[tiers]]\nname = "{tier.name}"\nslow_down = {tier.slow
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the layout of examples/cifar10."""
     manifest = make_tiny_cascade(tmp_path, segments=3).manifest
-    make_records(manifest).save(tmp_path / "records" / "fp32.parquet", dtype="float16")
+    make_records(manifest, rows=6000).save(tmp_path / "records" / "fp32.parquet", dtype="float16")
     for tier in TIERS:
         make_profile(manifest, tier).save(tmp_path / "profiles" / f"{tier}.json")
     (tmp_path / "network.toml").write_text(NETWORK_TOML)
