@@ -62,3 +62,22 @@ def test_pairs_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has 5 classes, but .* has 3; a pair needs the same"):
         import_pair(chain(tmp_path / "a.onnx"), other, tmp_path / "p.cascade")
     assert not (tmp_path / "p.cascade").exists()
+
+
+def test_segments_of_cascades_pair_without_naming_their_logits(tmp_path: Path) -> None:
+    raw = Preprocess(scale=1 / 16)
+    made = import_pair(
+        digits_net(tmp_path / "s.onnx", 4),
+        digits_net(tmp_path / "l.onnx", 8),
+        tmp_path / "first.cascade",
+        preprocess_small=raw,
+        preprocess_large=raw,
+    )
+    own = [made.path / segment.file for segment in made.manifest.segments]
+    again = import_pair(own[0], own[1], tmp_path / "again.cascade")
+    rows = (load().inputs[0][:32],)
+    for before, after in zip(made.load_segments(), again.load_segments(), strict=True):
+        expected, found = before.run_with_logits(rows)[1], after.run_with_logits(rows)[1]
+        assert expected is not None
+        assert found is not None
+        assert np.allclose(found, expected, atol=1e-5)

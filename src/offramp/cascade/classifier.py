@@ -10,9 +10,10 @@ import onnx_ir as ir
 
 from offramp.cascade.anatomy import Anatomy
 from offramp.cascade.batch import make_batch_symbolic
-from offramp.cascade.exits_onnx import logits_behind
+from offramp.cascade.exits_onnx import logits_before_exit, logits_behind
 from offramp.cascade.graph import OnnxGraph, read_graph
 from offramp.cascade.preprocess import Preprocess
+from offramp.cascade.segment import CONFIDENCE, LABEL, LOGITS, PROBABILITIES
 from offramp.errors import CascadeError, ConfigError
 
 __all__ = ["choose_outputs", "count_classes", "prepare"]
@@ -36,6 +37,8 @@ def prepare(model: str | Path, preprocess: Preprocess | None) -> OnnxGraph:
 def choose_outputs(graph: OnnxGraph, logits: str | None, exits: Sequence[str]) -> tuple[ir.Value, dict[str, ir.Value]]:
     """The logits of the model, and those of its early exits by name.
 
+    A segment of offramp's own gives what it computes from the logits as well; its logits need not be named.
+
     Raises
     ------
     ConfigError : an unknown output, one named twice, or several left to choose from
@@ -45,6 +48,8 @@ def choose_outputs(graph: OnnxGraph, logits: str | None, exits: Sequence[str]) -
         if name not in outputs:
             near = get_close_matches(name, outputs, n=1, cutoff=0.0)[0]
             raise ConfigError(f"{graph.where}: has no output {name!r}; the nearest is {near!r}")
+    if logits is None and not exits and set(outputs) == {LOGITS, PROBABILITIES, CONFIDENCE, LABEL}:
+        return logits_before_exit(outputs[LOGITS]), {}
     left = [name for name in outputs if name not in exits] if logits is None else [logits]
     if len(left) != 1 or left[0] in exits or len(set(exits)) != len(exits):
         raise ConfigError(

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from offramp.cascade.segment import CONFIDENCE, LABEL, LOGITS, PROBABILITIES, TEMPERATURE
 
-__all__ = ["append_exit", "logits_behind"]
+__all__ = ["append_exit", "logits_before_exit", "logits_behind"]
 
 #: what may stand between a softmax and the output without changing the class
 _PASSED_ON = ("Identity", "Cast", "QuantizeLinear", "DequantizeLinear")
@@ -21,6 +21,14 @@ def logits_behind(output: ir.Value) -> ir.Value:
     if node is not None and node.op_type in ("Softmax", "LogSoftmax") and node.inputs[0] is not None:
         return node.inputs[0]
     return output
+
+
+def logits_before_exit(output: ir.Value) -> ir.Value:
+    """What an exit made by `append_exit` was appended to, or the output itself if another hand made it."""
+    value = output
+    while (node := value.producer()) is not None and str(node.name).startswith("exit/") and node.inputs[0] is not None:
+        value = node.inputs[0]
+    return value
 
 
 def append_exit(graph: ir.Graph, logits: ir.Value, classes: int) -> None:
