@@ -47,6 +47,16 @@ def test_a_certificate_is_made_printed_and_checked(cascade: Path) -> None:
     assert "each of class 0 to" in body["statement"]
 
 
+@pytest.mark.parametrize("kind", ["gain", "logistic", "entropy"])
+def test_a_certificate_of_other_gates_is_made_and_checked(cascade: Path, kind: str) -> None:
+    made = offramp("certify", cascade, "--accuracy-loss", "0.02", "--gate", kind)
+    assert made.code == 0, made.err
+    assert f"{kind} gate setting" in made.out
+    checked = offramp("certify", cascade, "--check")
+    assert checked.code == 0, checked.err
+    assert "records give certificate" in checked.out
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

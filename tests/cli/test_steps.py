@@ -33,7 +33,7 @@ rtt_s = 0.002
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
     """A folder with ``rows.npz``, ``network.toml`` and a cascade that knows those rows."""
-    rows = blobs(160)
+    rows = blobs(400)
     hand_over: tuple[NDArray[Any], ...] = rows.inputs
     said = []
     for segment in make_tiny_cascade(tmp_path, segments=3).load_segments():
@@ -70,6 +70,12 @@ def test_record_to_report(workplace: Path) -> None:
     assert plan_id in explained.out
     assert "device-only" in explained.out
 
+    gain = cascade / "plans" / "gain.json"
+    gated = offramp("plan", cascade, "--network", network, "--gate", "gain", "--output", gain, "--json")
+    assert gated.code == 0, gated.err
+    assert {gate["score"] for gate in json.loads(gated.out)["plan"]["gates"]} == {"gain"}
+    ran = offramp("run", cascade, "--network", network, "--data", rows, "--spawn", "--rows", "9", "--plan", gain)
+    assert ran.code == 0, ran.err
     ran = offramp("run", cascade, "--network", network, "--data", rows, "--spawn", "--rows", "20", "--json")
     assert ran.code == 0, ran.err
     summary = json.loads(ran.out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import console, print_json, records_file, say
+from offramp.cli.common import GateKind, console, fit_kind, print_json, records_file, say
 
 if TYPE_CHECKING:
     from offramp.confidence.certificate import Certificate
@@ -45,6 +45,7 @@ def certify(
     early_accuracy: float | None = typer.Option(None, help="Accuracy of what the first exits decide."),
     early_exits: int = typer.Option(1, min=1, help="How many exits --early-accuracy speaks of."),
     class_loss: float | None = typer.Option(None, help="Accuracy that may be lost on every single class."),
+    gate: GateKind = typer.Option("max_probability", help="What decides at an exit; fitted on half of the tune rows."),
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
     output: Path | None = typer.Option(None, help="Certificate file; default: CASCADE/certificates/certificate.json."),
     check: bool = typer.Option(False, "--check", help="Make the stored certificate again and compare."),
@@ -81,7 +82,8 @@ def certify(
     if accuracy_loss is not None or not risks:
         risks.insert(0, AccuracyLoss(0.01 if accuracy_loss is None else accuracy_loss))
     degrees = opened.manifest.calibration.temperatures
-    made = certify_records(evidence, risks, round(1 - confidence, 12), temperatures=degrees)
+    gates = fit_kind(gate, evidence, degrees)
+    made = certify_records(evidence, risks, round(1 - confidence, 12), temperatures=degrees, gates=gates)
     write_text_atomic(file, made.to_json())
     if json:
         print_json({"certificate_id": made.certificate_id, "statement": made.statement(), "settings": made.settings})

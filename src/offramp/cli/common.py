@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,12 +18,16 @@ from offramp.errors import ConfigError
 
 if TYPE_CHECKING:
     from offramp.cascade.manifest import Manifest
+    from offramp.confidence.gates.base import Gate
     from offramp.profiles.profile import Profile
+    from offramp.records.records import Records
 
 __all__ = [
+    "GateKind",
     "command_line",
     "console",
     "data_name",
+    "fit_kind",
     "git_commit",
     "load_profiles",
     "print_json",
@@ -32,6 +36,9 @@ __all__ = [
     "say",
     "status_console",
 ]
+
+#: what decides at the exits
+GateKind = Literal["max_probability", "margin", "entropy", "logistic", "gain"]
 
 #: results go to stdout
 console = Console(highlight=False)
@@ -111,3 +118,15 @@ def load_profiles(cascade: Path, tiers: tuple[str, ...]) -> dict[str, Profile]:
     from offramp.profiles.profile import load_profile
 
     return {tier: load_profile(cascade / "profiles" / f"{tier}.json") for tier in tiers}
+
+
+def fit_kind(kind: GateKind, records: Records, temperatures: tuple[float, ...]) -> tuple[Gate, ...] | None:
+    """Gates of a kind, fitted on half of the tune rows; ``None`` for the confidence, which needs none.
+
+    Raises
+    ------
+    NotEnoughSamples : too few tune rows
+    """
+    from offramp.records.fit_gates import fit_gates
+
+    return None if kind == "max_probability" else fit_gates(records, temperatures, kind)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import typer
 
-from offramp.cli.common import console, load_profiles, print_json, records_file, say
+from offramp.cli.common import GateKind, console, fit_kind, load_profiles, print_json, records_file, say
 
 __all__ = ["plan", "plan_files"]
 
@@ -23,6 +23,7 @@ def plan(
     minimise: Literal["latency"] = typer.Option("latency", help="What to make small."),
     accuracy_loss: float = typer.Option(0.01, min=0.0, max=1.0, help="Accuracy that may be lost."),
     confidence: float | None = typer.Option(None, help="Certify the loss with this probability, say 0.95."),
+    gate: GateKind = typer.Option("max_probability", help="What decides at an exit; fitted on half of the tune rows."),
     deadline_ms: float | None = typer.Option(None, help="Latency no sample may exceed."),
     deadline_quantile: float = typer.Option(1.0, help="Share of the samples that must meet the deadline."),
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
@@ -57,7 +58,9 @@ def plan(
     evidence = load_records(records_file(cascade, records))
     evidence.require(opened.manifest.fingerprint)
     profiles = load_profiles(cascade, loaded.tier_names)
-    found = search(evidence, profiles, loaded, objective, temperatures=opened.manifest.calibration.temperatures)
+    degrees = opened.manifest.calibration.temperatures
+    gates = fit_kind(gate, evidence, degrees)
+    found = search(evidence, profiles, loaded, objective, temperatures=degrees, gates=gates)
     plan_file, search_file = plan_files(output or cascade / "plans" / "plan.json")
     found.plan.save(plan_file)
     found.save(search_file)

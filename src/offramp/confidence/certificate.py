@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.confidence.gates.base import Gate
+from offramp.confidence.gates.scoring import check_gates, gate_body, gate_of_body, scoring_gates
 from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy
 from offramp.errors import CertificateError
 
@@ -27,9 +29,10 @@ _RISKS: dict[str, type[AccuracyLoss] | type[EarlyAccuracy]] = {
 class Certificate:
     """Gate settings that all keep all ``risks``, but for a probability of ``delta`` over the calibrate rows.
 
-    ``settings`` are thresholds on the calibrated confidence, one per early exit, ``None`` is off; safest first, the
-    first with every gate off. It speaks of gates alone, so it holds on any placement and any network while the samples
-    are drawn like the calibrate rows. Anyone with the records can make it again: ``offramp certify --check``.
+    ``settings`` are thresholds, one per early exit, ``None`` is off; safest first, the first with every gate off. They
+    are thresholds on the calibrated confidence, or on the scores of ``gates`` where there are any. It speaks of gates
+    alone, so it holds on any placement and any network while the samples are drawn like the calibrate rows. Anyone with
+    the records can make it again: ``offramp certify --check``.
 
     Examples
     --------
@@ -58,11 +61,17 @@ class Certificate:
     settings: tuple[tuple[float | None, ...], ...]
     method: str = "fixed sequence, safest first on the tune rows; exact tests on the calibrate rows"
     schema_version: int = 1
+    gates: tuple[Gate, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gates", scoring_gates(self.gates))
+        if self.gates:
+            check_gates(self.gates, len(self.temperatures) - 1)
 
     @property
     def certificate_id(self) -> str:
         """Twelve hexadecimal digits that name its content."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
@@ -71,14 +80,15 @@ class Certificate:
         values = [[np.inf if t is None else t for t in setting] for setting in self.settings]
         return np.array(values, np.float64).reshape(-1, early)
 
-    def covers(self, thresholds: tuple[float | None, ...]) -> bool:
-        """Whether it certifies this setting."""
-        return thresholds in self.settings
+    def covers(self, thresholds: tuple[float | None, ...], gates: Sequence[Gate] = ()) -> bool:
+        """Whether it certifies this setting of these gates; without ``gates``, of the confidence."""
+        return thresholds in self.settings and scoring_gates(gates) == self.gates
 
     def statement(self) -> str:
         """What it says, in words."""
         what = "; and ".join(_words(self.risks))
-        gates = "gate setting" if len(self.settings) == 1 else "gate settings at once"
+        kinds = "".join(f"{kind} " for kind in dict.fromkeys(gate.kind for gate in self.gates))
+        gates = f"{kinds}gate setting" if len(self.settings) == 1 else f"{kinds}gate settings at once"
         return (
             f"With probability at least {100 * (1 - self.delta):g} %, {what}: shown on {self.calibrate_rows:,} "
             f"calibrate rows of {self.data}, for all {len(self.settings)} {gates}, on any placement and network."
@@ -86,7 +96,13 @@ class Certificate:
 
     def to_json(self) -> str:
         """The text of a certificate file."""
-        return json.dumps({"certificate_id": self.certificate_id, **asdict(self)}, indent=1) + "\n"
+        return json.dumps({"certificate_id": self.certificate_id, **self.to_dict()}, indent=1) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain types; ``gates`` are among the keys only where there are any."""
+        body = asdict(replace(self, gates=()))
+        del body["gates"]
+        return {**body, "gates": [gate_body(gate) for gate in self.gates]} if self.gates else body
 
     @classmethod
     def from_json(cls, text: str, where: str = "certificate") -> Certificate:
@@ -99,19 +115,33 @@ class Certificate:
         try:
             body: dict[str, Any] = json.loads(text)
             stored = body.pop("certificate_id")
-            if int(body["schema_version"]) > 1:
-                raise CertificateError(f"{where}: schema version {body['schema_version']} is newer; upgrade offramp")
-            body["risks"] = tuple(_risk(risk) for risk in body["risks"])
-            body["settings"] = tuple(tuple(setting) for setting in body["settings"])
-            body["temperatures"] = tuple(body["temperatures"])
-            certificate = cls(**body)
-        except CertificateError:
-            raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CertificateError(f"{where}: not a certificate ({error}); run 'offramp certify' again") from error
+        certificate = cls.from_dict(body, where)
         if stored != certificate.certificate_id:
             raise CertificateError(f"{where}: its content was changed after it was made; run 'offramp certify' again")
         return certificate
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any], where: str = "certificate") -> Certificate:
+        """The certificate that `to_dict` wrote.
+
+        Raises
+        ------
+        CertificateError : wrong fields, or a newer version
+        """
+        try:
+            if int(body["schema_version"]) > 1:
+                raise CertificateError(f"{where}: schema version {body['schema_version']} is newer; upgrade offramp")
+            read = {
+                "risks": tuple(_risk(risk) for risk in body["risks"]),
+                "settings": tuple(tuple(setting) for setting in body["settings"]),
+                "temperatures": tuple(body["temperatures"]),
+                "gates": tuple(gate_of_body(gate) for gate in body.get("gates", ())),
+            }
+            return cls(**{**body, **read})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CertificateError(f"{where}: not a certificate ({error}); run 'offramp certify' again") from error
 
 
 def _words(risks: tuple[CertifiedRisk, ...]) -> list[str]:

@@ -7,11 +7,23 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from offramp.cascade.store import write_text_atomic
 from offramp.confidence.certificate import Certificate
-from offramp.errors import ConfigError, RecordMismatch
+from offramp.confidence.gates.base import Gate
+from offramp.confidence.gates.scoring import check_gates, scoring_gates
+from offramp.errors import CertificateError, ConfigError, RecordMismatch
+from offramp.planning.gate_spec import GateSpec
 from offramp.planning.objective import Objective
 
 __all__ = ["Evidence", "GateSpec", "Plan", "Prediction", "Term", "load_plan"]
@@ -21,11 +33,20 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class GateSpec(_Value):
-    """Leave at this exit when the score reaches ``threshold``; ``None`` never leaves (exit off)."""
+def _read_certificate(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    try:
+        return Certificate.from_dict(value)
+    except CertificateError as error:
+        raise ValueError(str(error)) from error
 
-    score: Literal["max_probability"] = "max_probability"
-    threshold: Annotated[float, Field(ge=0, le=1)] | None
+
+_Certificate = Annotated[
+    InstanceOf[Certificate],
+    BeforeValidator(_read_certificate),
+    PlainSerializer(Certificate.to_dict),
+]
 
 
 class Term(_Value):
@@ -84,7 +105,7 @@ class Plan(_Value):
     objective: Objective = Objective()
     predicted: Prediction | None = None
     evidence: Evidence | None = None
-    certificate: Certificate | None = None
+    certificate: _Certificate | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
@@ -98,9 +119,20 @@ class Plan(_Value):
         order = [self.tiers.index(tier) for tier in self.placement]
         if order != sorted(order):
             raise ValueError(f"placement {' '.join(self.placement)} goes back down the chain of tiers")
-        if self.certificate and not self.certificate.covers(tuple(gate.threshold for gate in self.gates)):
+        check_gates([gate.decides for gate in self.gates], len(self.gates))
+        if self.certificate and not self.certificate.covers(self.thresholds, self.scores):
             raise ValueError(f"certificate {self.certificate.certificate_id} does not cover these gates")
         return self
+
+    @property
+    def thresholds(self) -> tuple[float | None, ...]:
+        """One per early exit; ``None`` is off."""
+        return tuple(gate.threshold for gate in self.gates)
+
+    @property
+    def scores(self) -> tuple[Gate, ...]:
+        """The gates whose scores decide, without thresholds; none where all decide on the confidence."""
+        return scoring_gates([gate.decides for gate in self.gates])
 
     @property
     def plan_id(self) -> str:

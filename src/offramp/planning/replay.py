@@ -11,10 +11,10 @@ from offramp.confidence.settings import exits_taken
 from offramp.errors import RecordMismatch
 from offramp.planning.costs import CostTable
 from offramp.planning.plan import Plan, Prediction, Term
-from offramp.records.confidences import confidences
+from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
 
-__all__ = ["Replay", "plan_thresholds", "predict", "replay"]
+__all__ = ["Replay", "plan_thresholds", "predict", "replay", "replay_exits"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Replay:
 def plan_thresholds(plan: Plan) -> NDArray[np.float64]:
     """(E - 1,) thresholds of a plan; infinity is off."""
     return np.array([np.inf if gate.threshold is None else gate.threshold for gate in plan.gates])
+
+
+def replay_exits(plan: Plan, records: Records) -> NDArray[np.intp]:
+    """(n,) the exit every row leaves by: the plan's gates on its temperatures, with the scores the tiers compute."""
+    return exits_taken(gate_scores(records, plan.temperatures, plan.scores), plan_thresholds(plan))
 
 
 def replay(plan: Plan, records: Records, costs: CostTable) -> Replay:
@@ -54,7 +59,7 @@ def replay(plan: Plan, records: Records, costs: CostTable) -> Replay:
     if costs.codec != plan.codec:
         raise RecordMismatch(f"the costs are those of codec {costs.codec!r}, but the plan uses {plan.codec!r}")
     row = costs.row_of(plan.placement)
-    taken = exits_taken(confidences(records, plan.temperatures), plan_thresholds(plan))
+    taken = replay_exits(plan, records)
     correct = records.correct[taken, np.arange(len(records))]
     return Replay(taken, correct, costs.cost_s[row, taken], costs.sent_bytes[row, taken])
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from offramp.codecs.registry import get_codec
 from offramp.confidence.certificate import Certificate
+from offramp.confidence.gates.base import Gate
+from offramp.confidence.gates.scoring import check_gates, scoring_gates
 from offramp.confidence.risks import AccuracyLoss
 from offramp.confidence.settings import GateSettings, ListedSettings
 from offramp.errors import CertificateError, ConfigError, PlanInfeasible, RecordMismatch
@@ -23,7 +25,8 @@ from offramp.planning.scoring import NONE, Choices, Scores, score
 from offramp.planning.writer import Writer
 from offramp.profiles.profile import Profile
 from offramp.records.certify import certify
-from offramp.records.confidences import confidences
+from offramp.records.confidences import gate_scores
+from offramp.records.fit_gates import choosing_rows
 from offramp.records.records import Records
 
 __all__ = ["JointPlanner", "search"]
@@ -42,6 +45,7 @@ def search(
     alternatives: int = 5,
     max_settings: int = 100_000,
     certificate: Certificate | None = None,
+    gates: Sequence[Gate] | None = None,
 ) -> SearchResult:
     """The best plan, exactly, on the grid of gate settings.
 
@@ -63,21 +67,25 @@ def search(
     alternatives : how many runners-up to return, each the best plan of another placement or codec
     max_settings : most gate settings; decides how fine the grid of thresholds is
     certificate : made before, from these records; a plan may take any of its settings
+    gates : whose scores decide, one per early exit, their thresholds ignored; default those of the certificate, or the
+        calibrated confidence. The tune rows that `offramp.records.fit_gates` fits on choose no thresholds
 
     Raises
     ------
     PlanInfeasible : no plan meets the constraints
     RecordMismatch : records, profiles and network do not belong together
+    ConfigError : gates of another cascade
     NotEnoughSamples : there are no tune or no calibrate rows, or too few to certify
-    CertificateError : the certificate is not of these records and temperatures
+    CertificateError : the certificate is not of these records, temperatures and gates
     """
     goal = objective or Objective()
     degrees = _temperatures(records, temperatures)
     chosen = by_tier(profiles, network)
     chosen[0].require(records.provenance.cascade_fingerprint)
-    tune, held_out = records.on("tune"), records.on("calibrate")
-    shown = certificate or _certificate(records, goal, degrees)
-    settings = _settings(tune, degrees, shown, max_settings)
+    scores_of = _gates(records, gates, certificate)
+    tune, held_out = choosing_rows(records, scores_of), records.on("calibrate")
+    shown = certificate or _certificate(records, goal, degrees, scores_of)
+    settings = _settings(tune, degrees, shown, max_settings, scores_of)
     names = _codecs(chosen, codecs)
     variant = records.provenance.variant
     choices = Choices.of([cost_table(chosen, network, name, records.exits, precision=variant) for name in names])
@@ -89,7 +97,7 @@ def search(
     ranked = ranked[np.isin(ranked, reach)]
     if not len(ranked):
         raise PlanInfeasible(infeasible(cost[reach], settings, goal))
-    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach, shown)
+    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach, shown, scores_of)
     best = int(ranked[0])
     others = _other_ways(ranked, choices, scores, settings)
     ends = _one_tier(choices, scores, settings, accurate)
@@ -126,17 +134,36 @@ class JointPlanner(Planner):
         ).plan
 
 
-def _certificate(records: Records, goal: Objective, temperatures: tuple[float, ...]) -> Certificate | None:
+def _gates(records: Records, gates: Sequence[Gate] | None, certificate: Certificate | None) -> tuple[Gate, ...]:
+    """The gates whose scores decide, without thresholds; none for the confidence."""
+    if gates is None:
+        return () if certificate is None else certificate.gates
+    check_gates(gates, records.exits - 1)
+    chosen = scoring_gates(gates)
+    if certificate is not None and certificate.gates != chosen:
+        raise CertificateError(
+            f"certificate {certificate.certificate_id} was made with other gates; run 'offramp certify' again"
+        )
+    return chosen
+
+
+def _certificate(
+    records: Records, goal: Objective, temperatures: tuple[float, ...], gates: tuple[Gate, ...]
+) -> Certificate | None:
     if goal.confidence is None:
         return None
     delta = round(1.0 - goal.confidence, 12)
-    return certify(records, [AccuracyLoss(goal.accuracy_loss)], delta, temperatures=temperatures)
+    return certify(records, [AccuracyLoss(goal.accuracy_loss)], delta, temperatures=temperatures, gates=gates)
 
 
 def _settings(
-    tune: Records, temperatures: tuple[float, ...], certificate: Certificate | None, most: int
+    tune: Records,
+    temperatures: tuple[float, ...],
+    certificate: Certificate | None,
+    most: int,
+    gates: tuple[Gate, ...],
 ) -> GateSettings:
-    score = confidences(tune, temperatures)
+    score = gate_scores(tune, temperatures, gates)
     if certificate is None:
         return GateSettings.build(score, tune.correct, most)
     source = tune.provenance

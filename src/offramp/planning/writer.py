@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.confidence.certificate import Certificate
+from offramp.confidence.gates import Gate, ThresholdGate
 from offramp.confidence.settings import GateSettings
 from offramp.links.network import Network
 from offramp.planning.explain import milliseconds, reason, why
@@ -29,8 +30,8 @@ FRONT_POINTS = 200
 class Writer:
     """Turns a choice (a row of ``choices``) and a gate setting into a plan and its words.
 
-    ``reach`` are the choices searched. Predictions come from the ``held_out`` rows; reasons compare
-    means on the tune rows, which chose.
+    ``reach`` are the choices searched; ``gates`` give the scores, the confidence where there are none. Predictions
+    come from the ``held_out`` rows; reasons compare means on the tune rows, which chose.
     """
 
     records: Records
@@ -43,6 +44,7 @@ class Writer:
     planner: str
     reach: NDArray[np.intp]
     certificate: Certificate | None = None
+    gates: tuple[Gate, ...] = ()
 
     def plan(self, row: int, setting: int, planner: str | None = None) -> Plan:
         """The plan of a choice and a setting, with its prediction."""
@@ -53,7 +55,7 @@ class Writer:
             cascade_fingerprint=source.cascade_fingerprint,
             tiers=self.network.tier_names,
             placement=table.placement_names(placement),
-            gates=tuple(GateSpec(threshold=t) for t in self._thresholds(setting)),
+            gates=tuple(self._gates(setting)),
             temperatures=self.temperatures,
             codec=table.codec,
             precision=source.variant,
@@ -127,6 +129,11 @@ class Writer:
                 for tier, (row, _) in ends.items()
             },
         )
+
+    def _gates(self, setting: int) -> Iterator[GateSpec]:
+        thresholds = self._thresholds(setting)
+        for gate, threshold in zip(self.gates or [ThresholdGate(None)] * len(thresholds), thresholds, strict=True):
+            yield GateSpec.of(gate.with_threshold(threshold))
 
     def _thresholds(self, setting: int) -> tuple[float | None, ...]:
         values = self.settings.thresholds_of(np.array([setting]))[0].tolist()

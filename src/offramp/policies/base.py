@@ -22,7 +22,8 @@ class View:
     """What a policy sees when a sample stands at an early exit.
 
     ``sample`` numbers the samples; ``confidence`` is the calibrated one of this exit, in float32 as
-    the segment reports it; ``elapsed_s`` counts from the sample's arrival.
+    the segment reports it, or the score of the plan's gate where that is another; ``elapsed_s`` counts
+    from the sample's arrival.
     """
 
     sample: int

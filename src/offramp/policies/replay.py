@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.served import served_confidence
+from offramp.confidence.gates.base import Gate
 from offramp.errors import RecordMismatch
 from offramp.policies.base import Action, Feedback, Policy, View
+from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
 
 __all__ = ["PolicyReplay", "replay"]
@@ -39,6 +40,7 @@ def replay(
     temperatures: Sequence[float] | None = None,
     known: NDArray[np.bool_] | None = None,
     delay: int = 0,
+    gates: Sequence[Gate] | None = None,
 ) -> PolicyReplay:
     """Ask ``policy`` about recorded rows; it learns as it would have.
 
@@ -49,6 +51,7 @@ def replay(
     order : (n,) indices of rows, in the order they arrive; default as recorded
     temperatures : (E,) of the exits, default 1.0
     known : (rows,) whether anybody ever tells if the answer was right; default always
+    gates : of a plan; policies see their scores in the place of the confidence
     delay : samples that pass before feedback arrives; feedback still out at the end never comes
 
     Raises
@@ -59,12 +62,12 @@ def replay(
     if len(degrees) != records.exits:
         raise RecordMismatch(f"{len(degrees)} temperatures for the {records.exits} exits of the records")
     rows = np.arange(len(records)) if order is None else np.asarray(order, np.intp)
-    confidence = [served_confidence(z, t) for z, t in zip(records.logits[:-1], degrees, strict=False)]
+    confidence = gate_scores(records, degrees, gates)
     correct = records.correct
     taken = np.empty(len(rows), np.intp)
     out: deque[Feedback] = deque()
     for sample, row in enumerate(rows):
-        taken[sample] = left = _leave(policy, sample, [float(c[row]) for c in confidence])
+        taken[sample] = left = _leave(policy, sample, confidence[:, row].tolist())
         told = bool(correct[left, row]) if known is None or known[row] else None
         out.append(Feedback(sample, left, told))
         if len(out) > delay:

@@ -13,9 +13,12 @@ from offramp.confidence.bounds.signed import signed_upper
 from offramp.confidence.certificate import Certificate, CertifiedRisk
 from offramp.confidence.certify import SettingOrder, accept_in_order, order_settings
 from offramp.confidence.counting import ListCounter
+from offramp.confidence.gates.base import Gate
+from offramp.confidence.gates.scoring import check_gates, scoring_gates
 from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy, Evidence, Measured
 from offramp.errors import CertificateError, ConfigError, NotEnoughSamples, SampleError
-from offramp.records.confidences import confidences
+from offramp.records.confidences import gate_scores
+from offramp.records.fit_gates import choosing_rows
 from offramp.records.records import Records
 
 __all__ = ["certify", "check", "class_risks", "evidence_of"]
@@ -28,6 +31,7 @@ def certify(
     *,
     temperatures: Sequence[float] | None = None,
     tune: Records | None = None,
+    gates: Sequence[Gate] | None = None,
 ) -> Certificate:
     """Gate settings that keep all ``risks`` with probability at least 1 - ``delta``.
 
@@ -37,7 +41,9 @@ def certify(
     risks : what must hold, all of it
     delta : probability that any certified setting breaks a limit
     temperatures : (E,) of the exits, default 1.0; fitted on tune rows
-    tune : rows that choose the order of the tests; default the tune rows of ``records``
+    tune : rows that choose the order of the tests; default the tune rows of ``records``, without those that
+        `fit_gates` fits on where ``gates`` were fitted
+    gates : whose scores the settings are thresholds on, one per early exit; default the calibrated confidence
 
     Raises
     ------
@@ -46,13 +52,15 @@ def certify(
     SampleError : logits that are NaN or infinite
     """
     calibrate = records.on("calibrate")
-    choosing = records.on("tune") if tune is None else tune
+    if gates:
+        check_gates(gates, records.exits - 1)
+    choosing = choosing_rows(records, gates) if tune is None else tune
     _check_rows(choosing, calibrate)
     degrees = (1.0,) * records.exits if temperatures is None else tuple(float(t) for t in temperatures)
     if len(degrees) != records.exits:
         raise ConfigError(f"{len(degrees)} temperatures for {records.exits} exits; run 'offramp calibrate' again")
     _check_enough(calibrate, risks, delta)
-    from_tune, shown = evidence_of(choosing, degrees), evidence_of(calibrate, degrees)
+    from_tune, shown = evidence_of(choosing, degrees, gates), evidence_of(calibrate, degrees, gates)
     order = order_settings(from_tune, risks, delta, _rows(shown, risks))
     certified = accept_in_order(order, shown, risks, delta)
     if certified.accepted.sum() == 1 and len(order.thresholds) > 1:
@@ -73,6 +81,7 @@ def certify(
         calibrate_rows=len(calibrate),
         tested=len(order.thresholds),
         settings=tuple(tuple(None if np.isinf(t) else t for t in setting) for setting in kept),
+        gates=scoring_gates(gates),
     )
 
 
@@ -95,7 +104,9 @@ def check(certificate: Certificate, records: Records) -> None:
                 f"certificate {certificate.certificate_id} was made from other records: its {name} is "
                 f"{getattr(certificate, name)}, theirs is {found}"
             )
-    again = certify(records, certificate.risks, certificate.delta, temperatures=certificate.temperatures)
+    again = certify(
+        records, certificate.risks, certificate.delta, temperatures=certificate.temperatures, gates=certificate.gates
+    )
     if again.settings != certificate.settings:
         raise CertificateError(
             f"certificate {certificate.certificate_id} does not follow from these records: they certify "
@@ -119,9 +130,9 @@ def class_risks(records: Records, limit: float) -> list[AccuracyLoss]:
     return [AccuracyLoss(limit, group=f"class {label}") for label in range(records.classes)]
 
 
-def evidence_of(records: Records, temperatures: Sequence[float]) -> Evidence:
-    """Confidence of the early exits, who is right, and the classes as groups."""
-    return Evidence(confidences(records, temperatures), records.correct, _classes(records))
+def evidence_of(records: Records, temperatures: Sequence[float], gates: Sequence[Gate] | None = None) -> Evidence:
+    """Scores of the early exits (default: their confidence), who is right, and the classes as groups."""
+    return Evidence(gate_scores(records, temperatures, gates), records.correct, _classes(records))
 
 
 def _classes(records: Records) -> NDArray[np.str_]:

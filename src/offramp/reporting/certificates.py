@@ -7,7 +7,7 @@ from rich.table import Table
 
 from offramp.confidence.certificate import Certificate
 from offramp.confidence.settings import ListedSettings
-from offramp.records.confidences import confidences
+from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
 from offramp.reporting.numbers import percent
 from offramp.reporting.terminal import plain_table
@@ -19,7 +19,7 @@ _LINES = 10
 
 def certificate_table(certificate: Certificate, records: Records) -> Table:
     """Some certified settings, from the safest to the boldest, on ``records``: the rows that certified them."""
-    score = confidences(records, certificate.temperatures)
+    score = gate_scores(records, certificate.temperatures, certificate.gates)
     settings = ListedSettings.of(certificate.thresholds, score, records.correct)
     last = records.correct[-1].mean()
     flops = records.provenance.exit_flops

@@ -67,10 +67,11 @@ def _exit_text(plan: Plan, manifest: Manifest, index: int) -> str:
     share = f": {percent(plan.predicted.exit_share[index])}" if plan.predicted else ""
     if index == len(plan.gates):
         return f"{name}{share}"
-    threshold = plan.gates[index].threshold
-    if threshold is None:
+    gate = plan.gates[index]
+    if gate.threshold is None:
         return f"{name}: off"
-    return f"{name}{share} (≥ {threshold:.3f})"
+    score = "" if gate.gate is None else f"{gate.score} "
+    return f"{name}{share} ({score}≥ {gate.threshold:.3f})"
 
 
 def _box_svg(box: _TierBox, x: float, width: float, height: float) -> str:

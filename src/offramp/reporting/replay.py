@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.settings import exits_taken
 from offramp.planning.plan import Plan
-from offramp.planning.replay import plan_thresholds
-from offramp.records.confidences import confidences
+from offramp.planning.replay import replay_exits
 from offramp.records.records import Records
 
 __all__ = ["GateReplay", "replay_gates"]
@@ -52,5 +50,5 @@ def replay_gates(plan: Plan, records: Records) -> GateReplay:
     RecordMismatch : the records belong to another cascade
     """
     records.require(plan.cascade_fingerprint)
-    exits = exits_taken(confidences(records, plan.temperatures), plan_thresholds(plan))
+    exits = replay_exits(plan, records)
     return GateReplay(exits, records.correct[exits, np.arange(len(records))], records.exits)

@@ -6,7 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from offramp.errors import DeadlineExceeded, LinkDown, LinkError
+from offramp.errors import DeadlineExceeded, LinkDown, LinkError, SampleError
+from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
 from offramp.runtime.responses import build_response, parse_response
@@ -130,6 +131,12 @@ class Answering:
         header = parse_header(message, self.tier.manifest)
         deadline_s = None if header.deadline_s is None else begin_s + header.deadline_s
         route = self.tier.route(header.plan_id)
+        exits = self.tier.earlier_exits(route, header.cut)
+        if exits and not header.has_labels:
+            raise SampleError(
+                f"the gates of plan {route.plan_id} compare the answers of the {exits} exits before segment "
+                f"{header.cut}; send them as {EARLIER_LABELS!r} (rows, {exits}) INT32"
+            )
         self._counters.rows += header.rows
         span = RequestSpan("offramp.tier", message, tier=self.tier.name, segment=header.cut, rows=header.rows)
         return Job(message, message.id, header, route, begin_s, deadline_s, span)
@@ -143,7 +150,10 @@ class Answering:
         if job.deadline_s is not None and start_s > job.deadline_s:
             raise DeadlineExceeded(f"tier {self.tier.name!r} had other work until the deadline had passed")
         tensors = parse_tensors(job.message, job.header, self.tier.manifest, self.tier.pace)
-        run = self.tier.run(job.route, job.header.cut, tensors, job.deadline_s)
+        header, labels = job.header, None
+        if header.has_labels:
+            labels = parse_labels(job.message, self.tier.manifest, header.cut, header.rows)
+        run = self.tier.run(job.route, header.cut, tensors, job.deadline_s, labels)
         run.rows.queue_s[self.tier.name] = start_s - job.begin_s
         return run
 
@@ -163,7 +173,15 @@ class Answering:
             payloads = [self.tier.pace.run(route.codec.encode, tensor) for tensor in run.tensors]
             specs = manifest.tensors_at(run.cut)
             request = build_request(
-                manifest.name, run.cut, route.plan_id, timeout_s, route.codec, specs, run.tensors, payloads
+                manifest.name,
+                run.cut,
+                route.plan_id,
+                timeout_s,
+                route.codec,
+                specs,
+                run.tensors,
+                payloads,
+                run.earlier_labels,
             )
             job.span.carry(request)
             reply = await upstream.send(request, timeout_s)

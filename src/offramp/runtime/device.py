@@ -157,6 +157,8 @@ class Device:
             end_s = self._now()
             if confidence >= first.threshold:
                 return self._left_first(first, values, confidence, ran_s, begin_s, end_s)
+            if first.asks_gate and first.leaves(values):
+                return self._left_first(first, values, confidence, ran_s, begin_s, self._now())
             run = self._run_on(first, values, end_s - ran_s, begin_s)
         if not len(run.survivors):
             return self._answers(run, None, begin_s)[0]
@@ -229,14 +231,15 @@ class Device:
         for index in range(first.cut):
             self._counters.rows_executed[index] += 1
         rows, tensors = first.as_rows(values, self._name, seconds), tuple(values[3:])
-        run = TierRun(rows, np.zeros(1, np.intp), tensors, first.cut)
+        labels = values[0][None] if first.keeps_label else None
+        run = TierRun(rows, np.zeros(1, np.intp), tensors, first.cut, labels)
         if first.cut >= route.stop:
             return run
         if not tier.in_time(route, first.cut, route.stop, 1, deadline_s):
             run.rows.mark("deadline")
             run.survivors = np.empty(0, np.intp)
             return run
-        deeper = tier.run(route, first.cut, tensors, deadline_s)
+        deeper = tier.run(route, first.cut, tensors, deadline_s, labels)
         if deeper.rows.exit[0] == NO_EXIT:
             rows.add_seconds(deeper.rows)
             deeper.rows = rows

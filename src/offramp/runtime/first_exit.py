@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from offramp.cascade.sample import check_rows
 from offramp.cascade.segment import TEMPERATURE
+from offramp.confidence.gates import ThresholdGate
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
 from offramp.runtime.tier import Tier
@@ -32,6 +33,11 @@ class FirstExit:
         self.cut = tier.next_exit(0)
         self.exit_index = 0
         self.threshold = route.threshold(0)
+        #: whether the gate decides on another score than the confidence
+        self.asks_gate = bool(route.gates) and not isinstance(route.gates[0], ThresholdGate)
+        self._route = route
+        #: whether those who go on must bring this exit's answer along
+        self.keeps_label = route.needs_labels(1)
         spec = tier.manifest.inputs[0]
         self._manifest = tier.manifest
         self._shape = spec.row_shape
@@ -81,6 +87,10 @@ class FirstExit:
         feed[TEMPERATURE] = self._temperature
         values: list[Array] = self._run(self._names, feed)
         return values
+
+    def leaves(self, values: list[Array]) -> bool:
+        """Whether a gate that decides on another score lets the sample go."""
+        return bool(self._route.leaves(0, values[2], values[1])[0])
 
     @staticmethod
     def as_rows(values: list[Array], tier: str, seconds: float) -> Rows:

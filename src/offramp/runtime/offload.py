@@ -70,7 +70,15 @@ class Offload:
         payloads = [tier.pace.run(route.codec.encode, tensor) for tensor in run.tensors]
         specs = tier.manifest.tensors_at(run.cut)
         message = build_request(
-            tier.manifest.name, run.cut, route.plan_id, left_s, route.codec, specs, run.tensors, payloads
+            tier.manifest.name,
+            run.cut,
+            route.plan_id,
+            left_s,
+            route.codec,
+            specs,
+            run.tensors,
+            payloads,
+            run.earlier_labels,
         )
         self.request_id = message.id = self.upstream.new_id()
         self._span = RequestSpan("offramp.offload", tier=tier.name, segment=run.cut, rows=len(run.survivors))

@@ -19,6 +19,7 @@ from offramp.cascade.pace import Pace
 from offramp.codecs.base import Codec
 from offramp.errors import ConfigError, PayloadTooLarge, SampleError
 from offramp.runtime.channel import MAX_MESSAGE_BYTES
+from offramp.runtime.earlier import EARLIER_LABELS, add_labels, carries_labels, check_labels
 from offramp.runtime.parameters import deadline_parameter, integer_parameter, text_parameter
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.responses import OUTPUTS
@@ -43,6 +44,7 @@ class Header:
     ``cut`` is where the tier takes over, ``plan_id`` and ``deadline_s`` (remaining budget) may be
     missing. ``shapes`` are those of the tensors at the cut, in the manifest's order, found at
     ``positions`` among the request's inputs; ``outputs`` are the outputs asked for (empty: all).
+    ``has_labels``: it brings what the exits before the cut answered.
     """
 
     cut: int
@@ -53,6 +55,7 @@ class Header:
     shapes: tuple[tuple[int, ...], ...]
     positions: tuple[int, ...]
     outputs: tuple[str, ...]
+    has_labels: bool = False
 
 
 def build_request(
@@ -64,6 +67,7 @@ def build_request(
     specs: Sequence[TensorSpec],
     tensors: Sequence[Array],
     payloads: Sequence[bytes],
+    earlier_labels: Array | None = None,
 ) -> pb.ModelInferRequest:
     """A request for the next tier, without an id.
 
@@ -75,6 +79,7 @@ def build_request(
     deadline_s : remaining budget, or ``None``
     codec : what made ``payloads`` from ``tensors``
     specs : the tensors at the cut, as in the manifest
+    earlier_labels : (e, n) what the exits before the cut answered, where a gate behind it asks for that
     """
     message = pb.ModelInferRequest(model_name=model, raw_input_contents=payloads)
     parameters = message.parameters
@@ -92,6 +97,8 @@ def build_request(
         entry = message.inputs.add(name=spec.name, datatype="UINT8", shape=(len(payload),))
         entry.parameters["dtype"].string_param = spec.dtype
         entry.parameters["shape"].string_param = ",".join(map(str, tensor.shape))
+    if earlier_labels is not None:
+        add_labels(message, earlier_labels)
     return message
 
 
@@ -114,19 +121,22 @@ def parse_header(message: pb.ModelInferRequest, manifest: Manifest) -> Header:
     codec = text_parameter(message, "codec", "raw")
     codec_named(codec)
     specs = manifest.tensors_at(cut)
-    positions = _positions(message, specs, cut)
+    has_labels = carries_labels(message, specs)
+    positions = _positions(message, specs, cut, has_labels)
     shapes = tuple(_shape(message, position, spec, codec) for position, spec in zip(positions, specs, strict=True))
     rows = {shape[0] for shape in shapes}
     if len(rows) != 1:
         raise SampleError(f"the tensors differ in their number of rows: {sorted(rows)}")
     if shapes[0][0] > MAX_ROWS:
         raise PayloadTooLarge(f"{shapes[0][0]} rows in one request, but at most {MAX_ROWS} are accepted; send fewer")
+    if has_labels:
+        check_labels(message, manifest, cut, shapes[0][0])
     deadline_s = deadline_parameter(message)
     outputs = tuple(output.name for output in message.outputs)
     if unknown := [name for name in outputs if name not in OUTPUTS]:
         raise ConfigError(f"unknown output {unknown[0][:80]!r}; there are {', '.join(OUTPUTS)}")
     plan_id = text_parameter(message, "plan", "") or None
-    return Header(cut, plan_id, deadline_s, codec, shapes[0][0], shapes, positions, outputs)
+    return Header(cut, plan_id, deadline_s, codec, shapes[0][0], shapes, positions, outputs, has_labels)
 
 
 def parse_tensors(
@@ -151,11 +161,15 @@ def parse_tensors(
     return tuple(tensors)
 
 
-def _positions(message: pb.ModelInferRequest, specs: Sequence[TensorSpec], cut: int) -> tuple[int, ...]:
+def _positions(
+    message: pb.ModelInferRequest, specs: Sequence[TensorSpec], cut: int, has_labels: bool
+) -> tuple[int, ...]:
     """Where each tensor of the cut is among the inputs."""
     found = {tensor.name: index for index, tensor in enumerate(message.inputs)}
     wanted = [spec.name for spec in specs]
-    if len(message.inputs) != len(wanted) or sorted(found) != sorted(wanted):
+    if has_labels:
+        del found[EARLIER_LABELS]
+    if len(message.inputs) != len(wanted) + has_labels or sorted(found) != sorted(wanted):
         names = [tensor.name[:40] for tensor in message.inputs[:8]]
         raise SampleError(f"at segment {cut} the inputs must be {wanted}, not {names}")
     if message.raw_input_contents and len(message.raw_input_contents) != len(message.inputs):

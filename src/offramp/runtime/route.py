@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from offramp.cascade.precision import segments_of
 from offramp.codecs.base import Codec
-from offramp.confidence.gates import ExitEvidence, ThresholdGate
+from offramp.confidence.gates import ExitEvidence, Gate, ThresholdGate
 from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
 from offramp.runtime.tensors import codec_named
@@ -32,7 +33,7 @@ class Route:
     start: int
     stop: int
     next_tier: str | None
-    gates: tuple[ThresholdGate, ...]
+    gates: tuple[Gate, ...]
     temperatures: tuple[float, ...]
     codec: Codec
     #: precision of every segment of the cascade
@@ -55,20 +56,33 @@ class Route:
             mine.start,
             mine.stop if beyond else segments,
             beyond,
-            tuple(ThresholdGate(gate.threshold) for gate in plan.gates),
+            tuple(gate.decides for gate in plan.gates),
             plan.temperatures,
             codec_named(plan.codec),
             tuple(segments_of(plan.precision, segments)),
         )
 
-    def leaves(self, exit_index: int, confidence: Array, probabilities: Array) -> NDArray[np.bool_]:
+    def leaves(
+        self, exit_index: int, confidence: Array, probabilities: Array, earlier_labels: Array | None = None
+    ) -> NDArray[np.bool_]:
         """(n,) which rows leave at an exit; the last one lets everything go."""
         if exit_index == len(self.gates):
             return np.ones(len(confidence), bool)
-        return self.gates[exit_index].stop(ExitEvidence(exit_index, confidence, probabilities))
+        return self.gates[exit_index].stop(ExitEvidence(exit_index, confidence, probabilities, earlier_labels))
+
+    def needs_labels(self, exit_index: int) -> bool:
+        """Whether the gate of this exit or of a later one asks what earlier exits answered."""
+        return exit_index < self._asking
+
+    @cached_property
+    def _asking(self) -> int:
+        """One more than the last exit whose gate asks what earlier exits answered."""
+        return max((index + 1 for index, gate in enumerate(self.gates) if gate.earlier_exits), default=0)
 
     def threshold(self, exit_index: int) -> float:
         """The confidence at which a row leaves an exit, rounded as float32 confidences are compared.
+
+        Infinite where nobody leaves, or where the gate decides on another score.
 
         Examples
         --------
@@ -80,5 +94,7 @@ class Route:
         """
         if exit_index == len(self.gates):
             return float("-inf")
-        threshold = self.gates[exit_index].threshold
-        return float("inf") if threshold is None else float(np.float32(threshold))
+        gate = self.gates[exit_index]
+        if gate.threshold is None or not isinstance(gate, ThresholdGate):
+            return float("inf")
+        return float(np.float32(gate.threshold))

@@ -16,9 +16,11 @@ from offramp.cascade.segment import SegmentOutput
 from offramp.cascade.store import Cascade
 from offramp.cascade.walk import Stop, walk
 from offramp.clock import Clock, SystemClock
+from offramp.confidence.gates import ExitEvidence
 from offramp.errors import ConfigError, RecordMismatch
 from offramp.planning.plan import Plan
 from offramp.runtime.counters import Counters
+from offramp.runtime.leaving import Leaving
 from offramp.runtime.paced import PacedSegment
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
@@ -33,13 +35,15 @@ class TierRun:
     """What a tier made of n rows.
 
     ``rows`` holds the answers so far; ``survivors`` (m,) are the rows that must go on, ``tensors``
-    theirs at cut ``cut``.
+    theirs at cut ``cut``. ``earlier_labels`` (e, m) are what the e exits before the cut answered, where a gate
+    behind it asks for that.
     """
 
     rows: Rows
     survivors: NDArray[np.intp]
     tensors: tuple[Array, ...]
     cut: int
+    earlier_labels: Array | None = None
 
 
 class Tier:
@@ -115,7 +119,14 @@ class Tier:
             )
         self._require_samples(plan)
         route = Route.of(plan, self.name, len(self.exit_of))
+        self._try_gates(route)
         return self._routes.setdefault(route.plan_id, route)
+
+    def _try_gates(self, route: Route) -> None:
+        """Score one row with every gate, so that a gate of another cascade is refused before there are any."""
+        for index, gate in enumerate(route.gates):
+            even = np.full((1, self.classes), 1 / self.classes, np.float32)
+            gate.score(ExitEvidence(index, even[:, 0], even, np.zeros((index, 1), np.int64)))
 
     def _require_samples(self, plan: Plan) -> None:
         """Refuse a plan under which a tier would need the sample, but is handed features."""
@@ -186,6 +197,11 @@ class Tier:
         """The cut right behind the first exit at or after ``cut``."""
         return next(i for i in range(cut, len(self.exit_of)) if self.exit_of[i] is not None) + 1
 
+    def earlier_exits(self, route: Route, cut: int) -> int:
+        """How many exits' answers rows at ``cut`` must bring along: all before it, or none if no gate asks."""
+        before = sum(index is not None for index in self.exit_of[:cut])
+        return before if route.needs_labels(before) else 0
+
     def in_time(self, route: Route, cut: int, stop: int, rows: int, deadline_s: float) -> bool:
         """Whether rows at ``cut`` reach the next exit (or ``stop``) before the deadline, as far as is known."""
         if cut >= stop:
@@ -193,7 +209,14 @@ class Tier:
         seconds = self.expected_s(route, cut, min(stop, self.next_exit(cut)), rows)
         return not math.isfinite(seconds) or self.clock.now() + seconds <= deadline_s
 
-    def run(self, route: Route, cut: int, tensors: Sequence[Array], deadline_s: float | None = None) -> TierRun:
+    def run(
+        self,
+        route: Route,
+        cut: int,
+        tensors: Sequence[Array],
+        deadline_s: float | None = None,
+        earlier_labels: Array | None = None,
+    ) -> TierRun:
         """Run rows from ``cut`` to where the plan ends this tier's part.
 
         When the time left does not reach to the next exit, all rows leave where they are, those that
@@ -205,13 +228,17 @@ class Tier:
         cut : where the rows stand
         tensors : at that cut, n rows each
         deadline_s : on this tier's clock
+        earlier_labels : (e, n) what the exits before ``cut`` answered; needed as `earlier_exits` says
         """
-        stop = max(cut, route.stop)
+        stop, rows = max(cut, route.stop), len(tensors[0])
         if cut == stop:
-            rows = len(tensors[0])
-            return TierRun(Rows.unanswered(rows, self.classes), np.arange(rows, dtype=np.intp), tuple(tensors), cut)
-        left = _Leaving(self, route, len(tensors[0]), stop, deadline_s)
-        return self._walk(route, cut, stop, tensors, left)
+            everyone = np.arange(rows, dtype=np.intp)
+            return TierRun(Rows.unanswered(rows, self.classes), everyone, tuple(tensors), cut, earlier_labels)
+        left = Leaving(self, route, rows, stop, deadline_s, earlier_labels)
+        run = self._walk(route, cut, stop, tensors, left)
+        if left.labels is not None and self.earlier_exits(route, stop):
+            run.earlier_labels = left.labels
+        return run
 
     def run_to_exit(self, route: Route, cut: int, tensors: Sequence[Array]) -> TierRun:
         """Run rows from ``cut`` to the next exit, whatever the plan says, and let all of them leave there."""
@@ -232,35 +259,13 @@ class Tier:
             self.counters.rows_executed[cut + position] += rows
         result = Rows.from_walk(state, self.name)
         result.compute_s[self.name] = self.clock.now() - begin_s
-        if isinstance(leaving, _Leaving) and leaving.cut_short is not None:
+        if isinstance(leaving, Leaving) and leaving.cut_short is not None:
             result.mark("deadline", leaving.cut_short)
         return TierRun(result, state.survivors, state.tensors, stop)
 
     def _sample(self, cut: int, tensors: Sequence[Array]) -> Sequence[Array] | None:
         """The raw input rows, where they are what crosses the cut."""
         return tensors if self.manifest.tensors_at(cut) == self.manifest.inputs else None
-
-
-class _Leaving:
-    """Who leaves at an exit: those the plan lets go, and everyone when the time does not reach further."""
-
-    def __init__(self, tier: Tier, route: Route, rows: int, stop: int, deadline_s: float | None) -> None:
-        self.tier, self.route, self.stop, self.deadline_s = tier, route, stop, deadline_s
-        self.here = np.arange(rows, dtype=np.intp)
-        self.cut_short: NDArray[np.intp] | None = None
-
-    def __call__(self, exit_index: int, output: SegmentOutput) -> NDArray[np.bool_]:
-        assert output.confidence is not None
-        assert output.probabilities is not None
-        stopped = self.route.leaves(exit_index, output.confidence, output.probabilities)
-        if self.deadline_s is None:
-            return stopped
-        self.here = self.here[~stopped]
-        begin = self.tier.manifest.exit_segments[exit_index] + 1
-        if len(self.here) and not self.tier.in_time(self.route, begin, self.stop, len(self.here), self.deadline_s):
-            self.cut_short = self.here
-            return np.ones(len(stopped), bool)
-        return stopped
 
 
 def _everyone(exit_index: int, output: SegmentOutput) -> NDArray[np.bool_]:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.settings import exits_taken
 from offramp.errors import ConfigError, LinkDown
 from offramp.links.network import Network
 from offramp.links.trace import Trace, constant
 from offramp.planning.plan import Plan
-from offramp.planning.replay import plan_thresholds
+from offramp.planning.replay import replay_exits
 from offramp.profiles.profile import Profile
-from offramp.records.confidences import confidences
 from offramp.records.records import Records
 from offramp.simulation.events import Events, Server
 from offramp.simulation.journey import Compute, Stage, Transfer, Wait, journeys
@@ -74,7 +72,7 @@ def simulate(
     ways = journeys(plan, profiles, network)
     rates = _rates(network, traces or {})
     _check_arrivals(arrival_s, len(records))
-    taken = exits_taken(confidences(records, plan.temperatures), plan_thresholds(plan))
+    taken = replay_exits(plan, records)
     world = _World(network, rates)
     done_s = np.empty(len(records))
     for sample, exit_index in enumerate(taken):

@@ -39,6 +39,11 @@ class Gate(ABC):
     def score(self, evidence: ExitEvidence) -> NDArray[np.float32]:
         """(n,) in [0, 1], how willing to stop; higher is more willing."""
 
+    @property
+    def earlier_exits(self) -> int:
+        """How many ``earlier_labels`` the score asks for: what a field ``earlier`` says, else none."""
+        return int(getattr(self, "earlier", 0))
+
     def stop(self, evidence: ExitEvidence) -> NDArray[np.bool_]:
         """(n,) True where the row leaves."""
         if self.threshold is None:

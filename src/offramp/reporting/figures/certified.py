@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from offramp.confidence.certificate import Certificate
 from offramp.confidence.risks import AccuracyLoss
 from offramp.confidence.settings import ListedSettings
-from offramp.records.confidences import confidences
+from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
 from offramp.reporting.figures.style import ACCENT, INK, MUTED, new_figure
 
@@ -32,7 +32,7 @@ def certified_figure(certificate: Certificate, calibrate: Records, test: Records
 
 
 def _add(figure: go.Figure, certificate: Certificate, rows: Records, name: str, marker: dict[str, object]) -> None:
-    score = confidences(rows, certificate.temperatures)
+    score = gate_scores(rows, certificate.temperatures, certificate.gates)
     settings = ListedSettings.of(certificate.thresholds, score, rows.correct)
     lost = float(rows.correct[-1].mean()) - settings.accuracy
     figure.add_scatter(
