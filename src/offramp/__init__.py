@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "AccuracyLoss": "offramp.confidence.risks",
+    "Alarm": "offramp.confidence.alarm",
     "Answer": "offramp.runtime.answer",
     "Cascade": "offramp.cascade.store",
+    "Certificate": "offramp.confidence.certificate",
     "Dataset": "offramp.data.dataset",
     "Device": "offramp.runtime.device",
+    "EarlyAccuracy": "offramp.confidence.risks",
     "Link": "offramp.links.network",
     "Network": "offramp.links.network",
     "Objective": "offramp.planning.objective",
@@ -24,6 +28,7 @@ _HOME = {
     "Profile": "offramp.profiles.profile",
     "Records": "offramp.records.records",
     "Tier": "offramp.links.network",
+    "certify": "offramp.records.certify",
     "collect": "offramp.records.collect",
     "import_model": "offramp.cascade.importing",
     "import_pair": "offramp.cascade.pairing",
@@ -36,10 +41,14 @@ _HOME = {
 }
 
 __all__ = [
+    "AccuracyLoss",
+    "Alarm",
     "Answer",
     "Cascade",
+    "Certificate",
     "Dataset",
     "Device",
+    "EarlyAccuracy",
     "Link",
     "Network",
     "Objective",
@@ -49,6 +58,7 @@ __all__ = [
     "Records",
     "Tier",
     "__version__",
+    "certify",
     "collect",
     "import_model",
     "import_pair",
@@ -65,6 +75,9 @@ if TYPE_CHECKING:
     from offramp.cascade.pairing import import_pair
     from offramp.cascade.quantise import quantise
     from offramp.cascade.store import Cascade, open_cascade
+    from offramp.confidence.alarm import Alarm
+    from offramp.confidence.certificate import Certificate
+    from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy
     from offramp.data.dataset import Dataset
     from offramp.data.registry import load_dataset
     from offramp.errors import OfframpError
@@ -74,6 +87,7 @@ if TYPE_CHECKING:
     from offramp.planning.search import search
     from offramp.profiles.measure import measure
     from offramp.profiles.profile import Profile
+    from offramp.records.certify import certify
     from offramp.records.collect import collect
     from offramp.records.records import Records
     from offramp.runtime.answer import Answer
