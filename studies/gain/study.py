@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from offramp.errors import RecordMismatch
 from studies.gain.problems import PROBLEMS, Problem, ProblemSpec, problems
@@ -123,5 +124,8 @@ def _summary(results: list[_Result]) -> Iterator[StudyRow]:
     yield StudyRow("gain surely below threshold", None, int((difference < -sure).sum()), f"of {total}", errors)
     above = int((difference > sure).sum())
     yield StudyRow("gain surely above threshold", None, above, f"of {total}", f"{errors}; holds: none", above == 0)
+    chance = float(ndtr(difference / np.maximum(sure / _SURE, _SAME)).sum())
+    drawn = f"{how}; expected with other rows if every difference were the true one, given its standard error"
+    yield StudyRow("gain above threshold, by chance", None, chance, f"of {total}", drawn)
     yield StudyRow("gain - threshold, worst", None, 100 * float(difference.max()), "per 100", how)
     yield StudyRow("gain - threshold, mean", None, 100 * float(difference.mean()), "per 100", how)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offramp.confidence.gates import ExitEvidence, GainGate, eefp_label, gate_from_json, rescue_and_harm
-from offramp.confidence.gates.features import GainFeatures, features_of_row, width
+from offramp.confidence.gates.features import BASE, CLASS_SCALE, GainFeatures, features_of_row, width
+from offramp.confidence.gates.ridge import fit_ridge
 from offramp.errors import ConfigError, NotEnoughSamples, SampleError
 from tests.confidence.gates.support import make_case, rows_of
 
@@ -74,10 +75,32 @@ def test_features_alone_are_those_of_the_batch(classes: int, earlier: int) -> No
         columns, named, p1 = features_of_row(evidence.probabilities[row].tolist(), answers)
         alone = np.zeros(matrix.shape[1])
         alone[: len(columns)] = columns
-        for column, value in named:
-            alone[column] = value
+        alone[list(named)] = CLASS_SCALE
         np.testing.assert_allclose(alone, matrix[row], rtol=0, atol=1e-12)
         assert p1 == evidence.probabilities[row].max()
+
+
+@pytest.mark.parametrize(("classes", "earlier"), [(2, 1), (10, 0), (40, 0)])
+def test_alone_a_row_is_decided_as_in_the_batch(classes: int, earlier: int) -> None:
+    case = make_case(rows=300, classes=classes, earlier=earlier)
+    gate = GainGate.fit(case.evidence, case.right_here, case.right_later, price=0.1)
+    clear = np.flatnonzero(np.abs(gate.gain(case.evidence) - 0.1) > 1e-6)
+    alone = [bool(gate.stop(rows_of(case.evidence, slice(row, row + 1)))[0]) for row in clear]
+    np.testing.assert_array_equal(alone, gate.stop(case.evidence)[clear])
+    assert not gate.with_threshold(None).stop(rows_of(case.evidence, slice(0, 1))).any()
+
+
+def test_features_that_tell_nothing_weigh_less_and_those_that_do_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    p1, answers = rng.uniform(0.5, 1, 2000), rng.integers(0, 2, (1, 2000))
+    evidence, later = replace_labels(binary(p1), answers), rng.random(2000) < 0.9
+    other = GainFeatures.of(evidence)
+    for right, shrunk in ((rng.random(2000) < p1, True), (rng.random(2000) < np.where(answers[0], 0.4, 0.95), False)):
+        rescue, _ = rescue_and_harm(right, later)
+        mean, spread = other.scaling()
+        full = fit_ridge((other.matrix - mean) / spread, rescue, base=BASE).weights / spread
+        ours = np.array(GainGate.fit_features(other, right, later).rescue)
+        np.testing.assert_allclose(ours[BASE:], full[BASE:] * (2 / 3 if shrunk else 1), atol=1e-9)
 
 
 def test_certain_and_uniform_rows_have_a_gain() -> None:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from offramp.confidence.gates.evidence import ExitEvidence
 from offramp.errors import ConfigError
 
-__all__ = ["BASE", "GainFeatures", "features_of_row", "scalars", "width"]
+__all__ = ["BASE", "CLASS_SCALE", "GainFeatures", "features_of_row", "scalars", "width"]
 
 Floats = NDArray[np.float64]
 #: columns made of the confidence alone: one, log-odds, p1, p1 squared
 BASE = 4
+#: value of the columns that name a class
+CLASS_SCALE = 0.5
 _TINY = 1e-6
-_CLASS_SCALE = 0.5
 _AGREEMENT_SCALE = 0.3
 _MOST_CLASSES = 32
 
@@ -97,9 +98,9 @@ class GainFeatures:
         matrix = np.zeros((rows, width(classes, earlier)))
         matrix[:, : len(columns)] = np.stack(columns, 1)
         if classes <= _MOST_CLASSES:
-            matrix[at, len(columns) + first] = _CLASS_SCALE
+            matrix[at, len(columns) + first] = CLASS_SCALE
             if classes > 2:
-                matrix[at, len(columns) + classes + second] = _CLASS_SCALE
+                matrix[at, len(columns) + classes + second] = CLASS_SCALE
         return cls(matrix, p1, classes, earlier)
 
     def take(self, rows: NDArray[np.intp]) -> GainFeatures:
@@ -133,36 +134,36 @@ def width(classes: int, earlier: int) -> int:
     return scalars(classes, earlier) + named
 
 
-def features_of_row(
-    p: list[float], earlier_labels: Sequence[int]
-) -> tuple[list[float], list[tuple[int, float]], float]:
+def features_of_row(p: list[float], earlier_labels: Sequence[int]) -> tuple[list[float], tuple[int, ...], float]:
     """The same features of one row, without numpy's price per call.
 
     Returns
     -------
-    leading columns, (column, value) of the others that are not zero, and p1
+    leading columns, which others are `CLASS_SCALE` (the rest are 0), and p1
     """
     classes = len(p)
+    log = math.log
     p1 = max(p)
     first = p.index(p1)
-    log_p1 = math.log(max(p1, _TINY))
-    log_odds = log_p1 - math.log(max(1.0 - p1, _TINY))
-    columns = [1.0, log_odds, p1, p1 * p1]
-    second = first
-    if classes > 2:
-        rest = p.copy()
-        rest[first] = -1.0
-        p2 = max(rest)
-        second = rest.index(p2)
-        rest[second] = -1.0
-        entropy = -sum(map(mul, p, map(math.log, [q if q > _TINY else _TINY for q in p]))) / math.log(classes)
-        columns += [p2, log_p1 - math.log(max(p2, _TINY)), entropy, max(rest)]
+    log_p1 = log(p1) if p1 > _TINY else log(_TINY)
+    log_odds = log_p1 - log(max(1.0 - p1, _TINY))
+    if classes == 2:
+        columns, second = [1.0, log_odds, p1, p1 * p1], first
+    else:
+        floored = p if min(p) > _TINY else [q if q > _TINY else _TINY for q in p]
+        entropy = -sum(map(mul, p, map(log, floored))) / log(classes)
+        p[first] = -1.0
+        p2 = max(p)
+        second = p.index(p2)
+        p[second] = -1.0
+        columns = [1.0, log_odds, p1, p1 * p1, p2, log_p1 - log(p2 if p2 > _TINY else _TINY), entropy, max(p)]
+        p[first], p[second] = p1, p2
     for answer in earlier_labels:
         agrees = 0.5 if answer == first else -0.5
         columns += [agrees, agrees * min(max(log_odds, -5.0), 5.0) * _AGREEMENT_SCALE]
-    named = []
-    if classes <= _MOST_CLASSES:
-        named.append((len(columns) + first, _CLASS_SCALE))
-        if classes > 2:
-            named.append((len(columns) + classes + second, _CLASS_SCALE))
-    return columns, named, p1
+    if classes > _MOST_CLASSES:
+        return columns, (), p1
+    here = len(columns) + first
+    if classes == 2:
+        return columns, (here,), p1
+    return columns, (here, len(columns) + classes + second), p1

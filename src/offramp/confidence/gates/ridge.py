@@ -27,9 +27,13 @@ class RidgeFit:
     held_out: Floats
     penalty: float
 
+    def losses(self, event: NDArray[np.bool_]) -> Floats:
+        """(n,) negative log-likelihood of every row held out."""
+        return np.asarray(np.logaddexp(0.0, np.where(event, -self.held_out, self.held_out)))
+
     def loss(self, event: NDArray[np.bool_]) -> float:
-        """Mean negative log-likelihood of the rows held out."""
-        return float(np.logaddexp(0.0, np.where(event, -self.held_out, self.held_out)).mean())
+        """Mean of `losses`."""
+        return float(self.losses(event).mean())
 
 
 def sigmoid(x: Floats) -> Floats:
