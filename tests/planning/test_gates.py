@@ -19,7 +19,7 @@ from offramp.planning.replay import plan_thresholds, replay_exits
 from offramp.planning.search import search
 from offramp.policies.fixed import FixedGates
 from offramp.policies.replay import replay
-from offramp.records.certify import certify
+from offramp.records.certify import certify, check
 from offramp.records.confidences import confidences, gate_scores
 from offramp.records.fit_gates import choosing_rows, fit_gates
 from tests.support.gated import make_gated
@@ -160,6 +160,17 @@ def test_a_certified_plan_decides_on_the_certified_gates(case: Instance) -> None
             certificate=certificate,
             gates=[MarginGate(None)] * 2,
         )
+
+
+def test_a_plan_certified_on_the_way_holds_its_gates(case: Instance) -> None:
+    gates = gates_of(case, "logistic")
+    objective = Objective(accuracy_loss=0.05, confidence=0.9)
+    found = search(
+        case.records, case.profiles, case.network, objective, temperatures=case.temperatures, gates=gates
+    ).plan
+    assert found.certificate is not None
+    assert found.certificate.gates == found.scores == gates
+    check(found.certificate, case.records)
 
 
 def test_too_few_gates_are_refused(case: Instance) -> None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from offramp.confidence.gates import MarginGate
 from offramp.confidence.metrics import expected_calibration_error
 from offramp.confidence.scores import softmax
+from offramp.planning.gate_spec import GateSpec
 from offramp.reporting.calibration import calibration_of
 from offramp.reporting.chain import chain_svg
 from offramp.reporting.data import ReportData
@@ -111,6 +113,8 @@ def test_chain_shows_tiers_links_and_idle_ends(sample: ReportData) -> None:
         device_only.model_copy(update={"gates": (device_only.gates[0].model_copy(update={"threshold": None}),) * 2}),
         sample.manifest,
     )
+    margin = device_only.model_copy(update={"gates": (GateSpec.of(MarginGate(0.25)),) * 2})
+    assert "margin ≥ 0.250" in chain_svg(margin, sample.manifest)
 
 
 def test_words_name_tiers_and_the_limit(sample: ReportData) -> None:

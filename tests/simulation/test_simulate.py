@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offramp.confidence.gates import MarginGate, ThresholdGate
 from offramp.errors import ConfigError, LinkDown, RecordMismatch
 from offramp.links.trace import Trace, constant
 from offramp.planning.costs import cost_table
@@ -30,7 +31,7 @@ def any_plan(case: Instance, rng: np.random.Generator, codec: str = "raw") -> Pl
         cascade_fingerprint=FINGERPRINT,
         tiers=tiers,
         placement=tuple(tiers[tier] for tier in placement),
-        gates=tuple(GateSpec(threshold=gate) for gate in gates),
+        gates=tuple(GateSpec.of(ThresholdGate(gate) if rng.random() < 0.5 else MarginGate(gate)) for gate in gates),
         temperatures=case.temperatures,
         codec=codec,
     )
