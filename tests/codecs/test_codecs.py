@@ -15,7 +15,7 @@ from offramp.errors import ConfigError, SampleError
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="unknown codec 'zst'; did you mean 'zstd'\\? installed are raw, uint8, zstd"):
+    with pytest.raises(ConfigError, match=r"unknown codec 'zst'; did you mean 'zstd'\? installed are .*raw, .*zstd"):
         get_codec("zst")
 
 
@@ -50,9 +50,10 @@ def test_extremes_of_a_tensor_stay() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_quantising_refuses_what_has_no_range(bad: float) -> None:
-    with pytest.raises(SampleError, match="NaN or infinity"):
-        Uint8().encode(np.array([0.0, bad], np.float32))
+@pytest.mark.parametrize("name", ["uint8", "fp16", "affine4", "sign"])
+def test_a_codec_of_finite_values_refuses_others(name: str, bad: float) -> None:
+    with pytest.raises(SampleError, match=f"'{name}' cannot hold NaN or infinity"):
+        get_codec(name).encode(np.array([0.0, bad], np.float32))
 
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(np.nan, 0.0), (-1.0, 0.0), (1.0, np.inf)])

@@ -62,6 +62,24 @@ class Codec(ABC):
         SampleError : the bytes are damaged, or do not give exactly this dtype and shape
         """
 
+    def error_bound(self, array: Array) -> Array:
+        """The most by which `decode` may miss each value that `encode` was given.
+
+        Parameters
+        ----------
+        array : what is encoded, of any shape
+
+        Returns
+        -------
+        Float64 array of the same shape: 0 where the value survives, infinity where nothing is promised, which is
+        what a codec that is not ``lossless`` says unless it knows better
+
+        Raises
+        ------
+        SampleError : the codec cannot hold the values
+        """
+        return np.full(array.shape, 0.0 if self.lossless else math.inf)
+
     def __repr__(self) -> str:
         bound = "" if self.max_bytes == MAX_BYTES else f"max_bytes={self.max_bytes}"
         return f"{type(self).__name__}({bound})"

@@ -64,6 +64,14 @@ class Uint8(Codec):
         levels = np.frombuffer(self._zstd.decompress(data[_HEADER.size :], count), np.uint8)
         return _dequantise(levels, scale, zero_point, dtype).reshape(tuple(shape))
 
+    def error_bound(self, array: NDArray[Any]) -> NDArray[Any]:
+        if array.dtype.name not in _FLOATS or not array.size:
+            return np.zeros(array.shape)
+        scale, _ = _range(array)
+        largest, limits = float(np.abs(array).max()), np.finfo(array.dtype)
+        rounding = 2 * float(limits.eps) * largest + 2 * float(limits.tiny)
+        return np.full(array.shape, scale / 2 * (1 + 1e-4) + rounding)
+
 
 def _range(array: NDArray[Any]) -> tuple[float, float]:
     """Scale and zero point; 0 and 0 for a tensor without values."""
