@@ -29,7 +29,7 @@ from offramp.records.confidences import gate_scores
 from offramp.records.fit_gates import choosing_rows
 from offramp.records.records import Records
 
-__all__ = ["JointPlanner", "search"]
+__all__ = ["JointPlanner", "prepare", "search"]
 
 
 def search(
@@ -78,26 +78,27 @@ def search(
     NotEnoughSamples : there are no tune or no calibrate rows, or too few to certify
     CertificateError : the certificate is not of these records, temperatures and gates
     """
-    goal = objective or Objective()
-    degrees = _temperatures(records, temperatures)
-    chosen = by_tier(profiles, network)
-    chosen[0].require(records.provenance.cascade_fingerprint)
-    scores_of = _gates(records, gates, certificate)
-    tune, held_out = choosing_rows(records, scores_of), records.on("calibrate")
-    shown = certificate or _certificate(records, goal, degrees, scores_of)
-    settings = _settings(tune, degrees, shown, max_settings, scores_of)
-    names = _codecs(chosen, codecs)
-    variant = records.provenance.variant
-    choices = Choices.of([cost_table(chosen, network, name, records.exits, precision=variant) for name in names])
+    writer = prepare(
+        records,
+        profiles,
+        network,
+        objective,
+        temperatures=temperatures,
+        codecs=codecs,
+        placements=placements,
+        planner=planner,
+        max_settings=max_settings,
+        certificate=certificate,
+        gates=gates,
+    )
+    goal, choices, settings, reach = writer.objective, writer.choices, writer.settings, writer.reach
     cost = choices.cost_s
     accurate = settings.accurate(goal.accuracy_loss)
     scores = score(cost, settings, accurate, goal)
-    reach = _in_reach(choices, placements)
     ranked = scores.ranked(choices)
     ranked = ranked[np.isin(ranked, reach)]
     if not len(ranked):
         raise PlanInfeasible(infeasible(cost[reach], settings, goal))
-    writer = Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach, shown, scores_of)
     best = int(ranked[0])
     others = _other_ways(ranked, choices, scores, settings)
     ends = _one_tier(choices, scores, settings, accurate)
@@ -109,6 +110,36 @@ def search(
         binding=_binding(cost[reach], settings, goal, accurate, float(scores.latency_s[best])),
         why=writer.why(best, scores, ends),
     )
+
+
+def prepare(
+    records: Records,
+    profiles: Mapping[str, Profile] | Sequence[Profile],
+    network: Network,
+    objective: Objective | None = None,
+    *,
+    temperatures: Sequence[float] | None = None,
+    codecs: Sequence[str] | None = None,
+    placements: Sequence[Sequence[str]] | None = None,
+    planner: str = "offramp",
+    max_settings: int = 100_000,
+    certificate: Certificate | None = None,
+    gates: Sequence[Gate] | None = None,
+) -> Writer:
+    """What there is to choose from, counted and checked; parameters and errors are those of `search`."""
+    goal = objective or Objective()
+    degrees = _temperatures(records, temperatures)
+    chosen = by_tier(profiles, network)
+    chosen[0].require(records.provenance.cascade_fingerprint)
+    scores_of = _gates(records, gates, certificate)
+    tune, held_out = choosing_rows(records, scores_of), records.on("calibrate")
+    shown = certificate or _certificate(records, goal, degrees, scores_of)
+    settings = _settings(tune, degrees, shown, max_settings, scores_of)
+    names = _codecs(chosen, codecs)
+    variant = records.provenance.variant
+    choices = Choices.of([cost_table(chosen, network, name, records.exits, precision=variant) for name in names])
+    reach = _in_reach(choices, placements)
+    return Writer(records, held_out, degrees, goal, choices, settings, network, planner, reach, shown, scores_of)
 
 
 class JointPlanner(Planner):
