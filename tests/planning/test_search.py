@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,13 @@ def test_a_codec_that_changes_the_tensors_needs_records_made_through_it(codec: s
     with pytest.raises(ConfigError, match=f"codec '{codec}' changes the tensors"):
         find(case, Objective(), codecs=[codec])
     assert find(case, Objective()).plan.codec == "raw"
+
+
+def test_records_made_through_a_codec_are_not_taken_for_others() -> None:
+    case = make_instance(4, 3, 3, 2, 40)
+    coded = replace(case.records, provenance=replace(case.records.provenance, variant="fp32+uint8@1"))
+    with pytest.raises(ConfigError, match=r"fp32\+uint8@1"):
+        search(coded, case.profiles, case.network)
 
 
 def test_wrong_input_is_refused_in_one_sentence() -> None:

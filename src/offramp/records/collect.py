@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from offramp.cascade.store import Cascade
 from offramp.data.source import RowSource
+from offramp.records.coded_cut import CodedCut
 from offramp.records.engine import choose_engine
 from offramp.records.file import write_tables
 from offramp.records.part import PartOptions
@@ -31,6 +32,8 @@ class CollectOptions(TypedDict, total=False):
     every : keep every so many-th of these rows; default 1, all
     batch : rows per run; default 64
     precision : ``fp32`` (default), or a plan's precision such as ``int8:2``
+    codec : ``CODEC@CUT``, such as ``uint8@1``: what the exits beyond that cut answer when its tensors travel in a lossy
+        codec, every row alone. The provenance says so: its variant is ``fp32+uint8@1``, which no search takes yet
     form : how the logits are stored: ``float32`` (default), ``float16``, or ``compact`` for many classes
     processes : how many compute; default 1, this one. The result does not depend on it
     engine : ``local`` (default), or ``ray`` to spread the processes over a cluster
@@ -42,6 +45,7 @@ class CollectOptions(TypedDict, total=False):
     every: int
     batch: int
     precision: str
+    codec: str
     form: str
     processes: int
     engine: str
@@ -69,7 +73,7 @@ def collect(
     ------
     RecordMismatch : the cascade was built on other data, or does not say on which
     SampleError : rows that the cascade cannot take
-    ConfigError : an unknown option, split or engine, or a number below 1
+    ConfigError : an unknown option, split, codec or engine, or a number below 1
     OSError : no space or no permission; an older records file stays, and so do the finished parts
     """
     if path is not None:
@@ -99,8 +103,9 @@ def _plan(cascade: Cascade, dataset: RowSource, options: CollectOptions) -> Reco
     if unknown := sorted(set(options) - set(CollectOptions.__annotations__)):
         raise TypeError(f"collect() got an unexpected keyword argument {unknown[0]!r}")
     selection = Selection(options.get("splits", ("tune", "calibrate", "test")), options.get("every", 1))
+    coded = CodedCut.parse(options["codec"], len(cascade.manifest.segments)) if "codec" in options else None
     part = PartOptions(
-        options.get("batch", 64), options.get("precision", "fp32"), check_form(options.get("form", "float32"))
+        options.get("batch", 64), options.get("precision", "fp32"), check_form(options.get("form", "float32")), coded
     )
     return Recording(cascade, dataset, selection, part, ROWS_PER_PART)
 

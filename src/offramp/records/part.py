@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from offramp.cascade.sample import check_rows
 from offramp.cascade.segment import Segment
 from offramp.cascade.store import Cascade
+from offramp.records.coded_cut import CodedCut
 from offramp.records.file import table_bytes
 from offramp.records.table import Form, to_table
 
@@ -36,11 +37,17 @@ class Part:
 
 @dataclass(frozen=True)
 class PartOptions:
-    """How parts are computed: rows per run, a plan's precision, how logits are stored."""
+    """How parts are computed: rows per run, a plan's precision, how logits are stored, which cut is coded."""
 
     batch: int
     precision: str
     form: Form
+    coded: CodedCut | None = None
+
+    @property
+    def variant(self) -> str:
+        """What the records say they are of: ``fp32``, or ``fp32+uint8@1``."""
+        return self.precision if self.coded is None else f"{self.precision}+{self.coded}"
 
 
 class PartRunner:
@@ -75,16 +82,20 @@ class PartRunner:
         for first in range(0, len(part), self._options.batch):
             here = slice(first, first + self._options.batch)
             inputs = check_rows(manifest, self._reader([array[here] for array in part.inputs]))
-            _run_batch(self._segments, inputs, logits[:, here])
+            _run_batch(self._segments, inputs, logits[:, here], self._options.coded)
             if done is not None:
                 done(first + len(inputs[0]))
         return table_bytes(to_table(logits, part.labels, part.split, part.row, self._options.form))
 
 
-def _run_batch(segments: Sequence[Segment], inputs: tuple[Array, ...], result: Array) -> None:
+def _run_batch(segments: Sequence[Segment], inputs: tuple[Array, ...], result: Array, coded: CodedCut | None) -> None:
     """Fill (E, n, K) with the logits of every exit; nobody leaves."""
     tensors, found = inputs, 0
-    for segment in segments:
+    for index, segment in enumerate(segments):
+        if coded is not None and coded.cut == index:
+            arrived = coded(tensors)
+            inputs = arrived if tensors is inputs else inputs
+            tensors = arrived
         tensors, logits = segment.run_with_logits(tensors)
         if segment.spec.hand_over == "input":
             tensors = inputs

@@ -94,7 +94,7 @@ class Recording:
         """What its parts belong to."""
         return PartKey(
             cascade_fingerprint=self.cascade.manifest.fingerprint,
-            precision=self.options.precision,
+            precision=self.options.variant,
             data=self.source.name,
             data_sha256=self.data.sha256,
             split_seed=self.data.split_seed,
@@ -158,7 +158,7 @@ class Recording:
             command=command,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=commit,
-            variant=self.options.precision,
+            variant=self.options.variant,
             versions={
                 "python": ".".join(str(part) for part in sys.version_info[:3]),
                 **{name: version(name) for name in ("offramp", "onnxruntime", "numpy")},
