@@ -75,7 +75,7 @@ class FirstExit:
             if fits and (not self._is_float or np.isfinite(sample).all()):
                 return sample[None]
         except AttributeError:
-            pass
+            pass  # no array yet, a list say: the full check below converts it, or says what is wrong
         return check_rows(self._manifest, [np.asarray(sample)[None]])[0]
 
     def run(self, row: Array) -> list[Array]:
