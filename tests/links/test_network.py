@@ -67,6 +67,12 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("slow_down = 20", 'address = "nowhere"', "address must be HOST:PORT, not 'nowhere'"),
         ("slow_down = 20", 'address = "host:0"', "address must be HOST:PORT"),
         ("slow_down = 20", 'address = "127.0.0.1:8001"', "two tiers share an address"),
+        ("slow_down = 20", "memory_bytes = 0", "tier 'device': memory_bytes must be a positive number, not 0.0"),
+        ("slow_down = 20", "memory_bytes = nan", "memory_bytes must be a positive number, not nan"),
+        ("slow_down = 20", "price_per_s = -1", "tier 'device': price_per_s must be zero or more, not -1.0"),
+        ("slow_down = 20", "price_per_s = inf", "price_per_s must be zero or more, not inf"),
+        ("slow_down = 20", 'energy = ""', "tier 'device': energy must name an energy model"),
+        ("slow_down = 20", "energy = 3", r"tiers\[0\]: energy must be text, not 3"),
         ('name = "cloud"', 'name = "edge"', "two tiers share a name"),
         ('name = "cloud"', 'name = ""', "a tier needs a name"),
         ('name = "cloud"', "slow_down = 2", r"tiers\[2\]: name is missing"),
@@ -87,6 +93,14 @@ def test_what_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None
     with pytest.raises(ConfigError, match=words) as caught:
         load_network(file)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_a_tier_declares() -> None:
+    declared = 'slow_down = 20\nmemory_bytes = 1e9\nprice_per_s = 1e-5\nenergy = "horowitz-45nm"'
+    device = parse_network(GOOD.replace("slow_down = 20", declared)).tier("device")
+    assert device == Tier("device", 20.0, None, 1e9, 1e-5, "horowitz-45nm")
+    plain = parse_network(GOOD).tier("device")
+    assert (plain.memory_bytes, plain.price_per_s, plain.energy) == (float("inf"), 0.0, None)
 
 
 def test_no_file(tmp_path: Path) -> None:

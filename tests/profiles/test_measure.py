@@ -47,6 +47,8 @@ def test_a_profile_covers_every_segment_cut_and_codec(cascade: Cascade, tmp_path
     for segment in profile.segments:
         assert 0 < segment.median_s <= segment.p95_s
         assert MIN_REPEATS <= segment.repeats <= 20
+    assert [s.macs for s in profile.segments] == [4 * 8, 8 * 8, 8 * 8]
+    assert [s.model_bytes for s in profile.segments] == [s.file_bytes for s in cascade.manifest.segments]
     assert [(p.cut, p.codec) for p in profile.payloads] == [(c, k) for c in range(3) for k in ("raw", "uint8")]
     assert [profile.payload(cut, "raw").payload_bytes for cut in range(3)] == [16, 32, 32]
     assert profile.transport == TRANSPORT

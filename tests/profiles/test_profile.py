@@ -29,6 +29,8 @@ segment_costs = st.builds(
     mean_s=costs,
     p95_s=costs,
     repeats=st.integers(1, 200),
+    macs=st.none() | st.integers(0, 10**12),
+    model_bytes=st.none() | st.integers(0, 10**10),
 )
 payload_costs = st.builds(
     PayloadCost,
@@ -79,6 +81,15 @@ def test_json_round_trip(profile: Profile, tmp_path_factory: pytest.TempPathFact
     assert load_profile(file) == profile
 
 
+def test_old_files_without_macs_and_bytes_still_load(tmp_path: Path) -> None:
+    body = json.loads(example().to_json())
+    for cost in body["segments"]:
+        del cost["macs"], cost["model_bytes"]
+    file = tmp_path / "edge.json"
+    file.write_text(json.dumps(body))
+    assert load_profile(file) == example()
+
+
 def _edited(path: tuple[str | int, ...], value: object) -> str:
     body: Any = json.loads(example().to_json())
     *way, last = path
@@ -94,6 +105,8 @@ def _edited(path: tuple[str | int, ...], value: object) -> str:
     [
         (("segments", 0, "median_s"), float("nan"), r"segments\.0\.median_s"),
         (("segments", 0, "median_s"), -1.0, r"segments\.0\.median_s: .*greater than or equal to 0"),
+        (("segments", 0, "macs"), -1, r"segments\.0\.macs"),
+        (("segments", 0, "model_bytes"), -1, r"segments\.0\.model_bytes"),
         (("payloads", 0, "payload_bytes"), -1.0, r"payloads\.0\.payload_bytes"),
         (("payloads", 0, "encode_s"), float("inf"), r"payloads\.0\.encode_s"),
         (("transport", "hop_s"), -1e-9, r"transport\.hop_s"),

@@ -21,12 +21,17 @@ class Tier:
     """A place that computes.
 
     ``slow_down`` declares it that many times slower than the machine its profile is measured on;
-    ``address`` is ``HOST:PORT`` of its server, where it has one.
+    ``address`` is ``HOST:PORT`` of its server, where it has one; ``memory_bytes`` is what it has for
+    models, infinite unless declared; ``price_per_s`` what a second of its compute costs; ``energy`` the
+    name or file of its energy model (see `offramp.profiles.energy`).
     """
 
     name: str
     slow_down: float = 1.0
     address: str | None = None
+    memory_bytes: float = math.inf
+    price_per_s: float = 0.0
+    energy: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -35,6 +40,12 @@ class Tier:
             raise ConfigError(f"tier {self.name!r}: slow_down must be at least 1, not {self.slow_down}")
         if self.address is not None and not _is_address(self.address):
             raise ConfigError(f"tier {self.name!r}: address must be HOST:PORT, not {self.address!r}")
+        if not self.memory_bytes > 0:
+            raise ConfigError(f"tier {self.name!r}: memory_bytes must be a positive number, not {self.memory_bytes}")
+        if not (math.isfinite(self.price_per_s) and self.price_per_s >= 0):
+            raise ConfigError(f"tier {self.name!r}: price_per_s must be zero or more, not {self.price_per_s}")
+        if self.energy == "":
+            raise ConfigError(f"tier {self.name!r}: energy must name an energy model; leave it out where there is none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +206,7 @@ def _build(kind: type[Any], row: dict[str, Any], where: str) -> Any:
         if key not in names:
             near = get_close_matches(key, names, n=1)
             raise ConfigError(f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        wants_text = key in ("name", "source", "target", "address")
+        wants_text = key in ("name", "source", "target", "address", "energy")
         if isinstance(value, str) != wants_text or isinstance(value, bool):
             raise ConfigError(f"{where}: {key} must be {'text' if wants_text else 'a number'}, not {value!r}")
     required = [

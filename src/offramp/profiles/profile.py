@@ -31,7 +31,11 @@ class MachineInfo(_Value):
 
 
 class SegmentCost(_Value):
-    """Seconds one segment takes, one row at a time."""
+    """Seconds one segment takes for ``batch`` rows at once.
+
+    ``macs`` are the multiply-accumulates of one row, ``model_bytes`` the size of the segment's file, which is
+    that of its weights and a little more; ``None`` where unknown.
+    """
 
     segment: int
     precision: str = "fp32"
@@ -40,6 +44,8 @@ class SegmentCost(_Value):
     mean_s: Seconds
     p95_s: Seconds
     repeats: int
+    macs: Annotated[int, Field(ge=0)] | None = None
+    model_bytes: Annotated[int, Field(ge=0)] | None = None
 
 
 class PayloadCost(_Value):

@@ -110,6 +110,7 @@ class _Timer:
 
 def _segment_cost(index: int, precision: str, segment: Segment, rows: Rows, timer: _Timer) -> SegmentCost:
     taken = timer.seconds(lambda i: segment.run(rows[i % len(rows)]))
+    variant = segment.spec.variant(precision)
     return SegmentCost(
         segment=index,
         precision=precision,
@@ -117,6 +118,8 @@ def _segment_cost(index: int, precision: str, segment: Segment, rows: Rows, time
         mean_s=float(taken.mean()),
         p95_s=float(np.quantile(taken, 0.95)),
         repeats=len(taken),
+        macs=None if segment.spec.flops is None else segment.spec.flops // 2,
+        model_bytes=segment.spec.file_bytes if variant is None else variant.file_bytes,
     )
 
 
