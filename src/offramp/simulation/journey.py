@@ -12,7 +12,7 @@ from offramp.planning.costs import by_tier, exit_segments_of, segments_of
 from offramp.planning.plan import Plan
 from offramp.profiles.profile import Profile
 
-__all__ = ["Compute", "Stage", "Transfer", "Wait", "journeys"]
+__all__ = ["Compute", "Stage", "Transfer", "Wait", "journeys", "sent_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,18 @@ def journeys(
         )
     placement = [plan.tiers.index(tier) for tier in plan.placement]
     exit_segments = exit_segments_of(chosen[0], len(plan.temperatures))
-    return [_journey(placement, last, plan.codec, plan.precision, chosen, network) for last in exit_segments]
+    coded: Mapping[int, str] = getattr(plan, "coded", {})
+    codecs = [coded.get(cut, plan.codec) for cut in range(len(placement))]
+    return [_journey(placement, last, codecs, plan.precision, chosen, network) for last in exit_segments]
+
+
+def sent_bytes(way: Sequence[Stage]) -> float:
+    """Bytes a sample sends over the first link."""
+    return sum(stage.message_bytes for stage in way if isinstance(stage, Transfer) and stage.up and stage.link == 0)
 
 
 def _journey(
-    placement: list[int], last: int, codec: str, precision: str, profiles: list[Profile], network: Network
+    placement: list[int], last: int, codecs: list[str], precision: str, profiles: list[Profile], network: Network
 ) -> tuple[Stage, ...]:
     seconds = [
         {
@@ -81,6 +88,7 @@ def _journey(
     for segment in range(last + 1):
         tier = placement[segment]
         if tier > here:
+            codec = codecs[segment]
             stages.append(Compute(here, work_s + profiles[here].payload(segment, codec).encode_s))
             payload_bytes = profiles[0].payload(segment, codec).payload_bytes
             for link in range(here, tier):

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.errors import ConfigError, LinkDown
 from offramp.links.network import Network
-from offramp.links.trace import Trace, constant
+from offramp.links.trace import Trace
 from offramp.planning.plan import Plan
 from offramp.planning.replay import replay_exits
 from offramp.profiles.profile import Profile
 from offramp.records.records import Records
-from offramp.simulation.events import Events, Server
-from offramp.simulation.journey import Compute, Stage, Transfer, Wait, journeys
+from offramp.simulation.energy import exit_energy_j
+from offramp.simulation.inputs import check_arrivals, rates_of
+from offramp.simulation.journey import journeys, sent_bytes
+from offramp.simulation.passage import passage
+from offramp.simulation.simulated import Simulated
 
-__all__ = ["Simulated", "simulate"]
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """Per sample (n,) in order of arrival: exit, right or not, arrival and latency in seconds.
-
-    ``busy_share`` is the part of the whole time each tier worked.
-    """
-
-    exit: NDArray[np.intp]
-    correct: NDArray[np.bool_]
-    arrival_s: NDArray[np.float64]
-    latency_s: NDArray[np.float64]
-    busy_share: dict[str, float]
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right answers."""
-        return float(self.correct.mean())
+__all__ = ["simulate"]
 
 
 def simulate(
@@ -70,69 +51,19 @@ def simulate(
     """
     plan.require(records.provenance.cascade_fingerprint)
     ways = journeys(plan, profiles, network)
-    rates = _rates(network, traces or {})
-    _check_arrivals(arrival_s, len(records))
+    rates = rates_of(network, traces or {})
+    check_arrivals(arrival_s, len(records))
     taken = replay_exits(plan, records)
-    world = _World(network, rates)
-    done_s = np.empty(len(records))
-    for sample, exit_index in enumerate(taken):
-        world.send(sample, ways[exit_index], float(arrival_s[sample]), done_s)
-    world.events.run()
-    span_s = float(done_s.max() - arrival_s[0]) or 1.0
+    arrived_s = np.asarray(arrival_s, np.float64)
+    through = passage(ways, taken, arrived_s, rates, len(network.tiers))
+    span_s = float(through.done_s.max() - arrived_s[0]) or 1.0
+    energy_j = exit_energy_j(plan, profiles, network)
     return Simulated(
         exit=taken,
         correct=records.correct[taken, np.arange(len(records))],
-        arrival_s=np.asarray(arrival_s, np.float64),
-        latency_s=done_s - arrival_s,
-        busy_share={t: s.busy_s / span_s for t, s in zip(network.tier_names, world.tiers, strict=True)},
+        arrival_s=arrived_s,
+        latency_s=through.done_s - arrived_s,
+        sent_bytes=np.array([sent_bytes(way) for way in ways])[taken],
+        energy_j=None if energy_j is None else energy_j[taken],
+        busy_share=dict(zip(network.tier_names, (through.busy_s / span_s).tolist(), strict=True)),
     )
-
-
-class _World:
-    """Queues of all tiers and links."""
-
-    def __init__(self, network: Network, rates: list[Trace]) -> None:
-        self.events = Events()
-        self.rates = rates
-        self.tiers = [Server(self.events) for _ in network.tiers]
-        self.links = {(i, up): Server(self.events) for i in range(len(network.links)) for up in (True, False)}
-
-    def send(self, sample: int, stages: tuple[Stage, ...], arrival_s: float, done_s: NDArray[np.float64]) -> None:
-        left = iter(stages)
-
-        def on() -> None:
-            stage = next(left, None)
-            match stage:
-                case Compute(tier, seconds):
-                    self.tiers[tier].serve(lambda _: seconds, on)
-                case Transfer(link, up, message_bytes):
-                    self.links[link, up].serve(lambda now_s: self._seconds(link, message_bytes, now_s), on)
-                case Wait(seconds):
-                    self.events.after(seconds, on)
-                case None:
-                    done_s[sample] = self.events.now_s
-
-        self.events.at(arrival_s, on)
-
-    def _seconds(self, link: int, message_bytes: float, now_s: float) -> float:
-        seconds = self.rates[link].finish_s(now_s, message_bytes) - now_s
-        if not math.isfinite(seconds):
-            raise LinkDown(
-                f"a message sent at {now_s:.3f} s over link {link} never arrives: its trace ends in an outage"
-            )
-        return seconds
-
-
-def _rates(network: Network, traces: Mapping[str, Trace]) -> list[Trace]:
-    names = [f"{link.source}-{link.target}" for link in network.links]
-    for name in traces:
-        if name not in names:
-            raise ConfigError(f"{network.name}: no link {name!r}; the links are {', '.join(names) or 'none'}")
-    return [traces.get(name, constant(link.bandwidth_bps)) for name, link in zip(names, network.links, strict=True)]
-
-
-def _check_arrivals(arrival_s: NDArray[np.floating], rows: int) -> None:
-    if arrival_s.shape != (rows,):
-        raise ConfigError(f"{rows} rows need {rows} arrivals, not an array of shape {arrival_s.shape}")
-    if not np.isfinite(arrival_s).all() or arrival_s.min() < 0 or (np.diff(arrival_s) < 0).any():
-        raise ConfigError("arrivals must be finite seconds from 0 on, each not before the one ahead of it")
