@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError, SampleError
 from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
-from offramp.runtime.responses import build_response, parse_response
+from offramp.runtime.responses import add_stamps, build_response, parse_response
 from offramp.runtime.route import Route
+from offramp.runtime.stamps import Stamps
 from offramp.runtime.status import status_of
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tracing import RequestSpan
@@ -27,7 +29,10 @@ KEEP_SHARE, KEEP_S = 0.05, 0.002
 
 @dataclass(slots=True)
 class Job:
-    """A request under way; ``response`` is there when it is done, ``run`` when this tier has computed."""
+    """A request under way; ``response`` is there when it is done, ``run`` when this tier has computed.
+
+    ``payloads`` are the survivors' tensors, encoded. The seconds stay 0 for what does not happen here.
+    """
 
     message: pb.ModelInferRequest
     request_id: str
@@ -37,7 +42,18 @@ class Job:
     deadline_s: float | None
     span: RequestSpan
     run: TierRun | None = None
+    payloads: list[bytes] = field(default_factory=list)
     response: pb.ModelInferResponse | None = None
+    started_s: float = 0.0
+    decoded_s: float = 0.0
+    computed_s: float = 0.0
+    sent_s: float = 0.0
+    heard_s: float = 0.0
+
+    def stamps(self, now_s: float) -> Stamps:
+        """When this tier did what, if it is done now."""
+        times_s = (self.begin_s, self.started_s, self.decoded_s, self.computed_s, self.sent_s, self.heard_s, now_s)
+        return Stamps(*accumulate(times_s, max))
 
 
 class Answering:
@@ -149,12 +165,17 @@ class Answering:
         start_s = self._clock.now()
         if job.deadline_s is not None and start_s > job.deadline_s:
             raise DeadlineExceeded(f"tier {self.tier.name!r} had other work until the deadline had passed")
+        job.started_s = start_s
         tensors = parse_tensors(job.message, job.header, self.tier.manifest, self.tier.pace)
+        job.decoded_s = self._clock.now()
         header, labels = job.header, None
         if header.has_labels:
             labels = parse_labels(job.message, self.tier.manifest, header.cut, header.rows)
         run = self.tier.run(job.route, header.cut, tensors, job.deadline_s, labels)
         run.rows.queue_s[self.tier.name] = start_s - job.begin_s
+        job.computed_s = self._clock.now()
+        if len(run.survivors) and self.upstream is not None:
+            job.payloads = [self.tier.pace.run(job.route.codec.encode, tensor) for tensor in run.tensors]
         return run
 
     async def _compute_in_turn(self, job: Job) -> TierRun:
@@ -170,7 +191,6 @@ class Answering:
         manifest, route, survivors = self.tier.manifest, job.route, run.survivors
         try:
             upstream, timeout_s = self._next(route), self._timeout_s(job.deadline_s)
-            payloads = [self.tier.pace.run(route.codec.encode, tensor) for tensor in run.tensors]
             specs = manifest.tensors_at(run.cut)
             request = build_request(
                 manifest.name,
@@ -180,11 +200,12 @@ class Answering:
                 route.codec,
                 specs,
                 run.tensors,
-                payloads,
+                job.payloads,
                 run.earlier_labels,
+                job.header.stamped,
             )
             job.span.carry(request)
-            reply = await upstream.send(request, timeout_s)
+            reply = await self._send(job, upstream, request, timeout_s)
             run.rows.put(survivors, parse_response(reply, len(survivors), manifest, route.next_tier or ""))
         except LinkError as error:
             if not run.rows.answered:
@@ -199,9 +220,20 @@ class Answering:
         if timeout_s is not None:
             message.parameters["deadline_ms"].double_param = timeout_s * 1e3
         job.span.carry(message)
-        response = await upstream.send(message, timeout_s)
+        response = await self._send(job, upstream, message, timeout_s)
         response.id = job.request_id
+        if job.header.stamped:
+            add_stamps(response, self.tier.name, job.stamps(self._clock.now()))
         return response
+
+    async def _send(
+        self, job: Job, upstream: Upstream, request: pb.ModelInferRequest, timeout_s: float | None
+    ) -> pb.ModelInferResponse:
+        job.sent_s = self._clock.now()
+        try:
+            return await upstream.send(request, timeout_s)
+        finally:
+            job.heard_s = self._clock.now()
 
     def _next(self, route: Route) -> Upstream:
         if self.upstream is None or route.next_tier is None:
@@ -222,6 +254,8 @@ class Answering:
         """The response for computed rows; counts the rows that leave here."""
         assert job.run is not None
         rows, name, counters = job.run.rows, self.tier.name, self._counters
+        if job.header.stamped:
+            rows.stamps[name] = job.stamps(self._clock.now())
         for tier, exit_index, reason in zip(rows.tier, rows.exit.tolist(), rows.degraded, strict=True):
             if tier == name:
                 counters.exit_rows[exit_index] += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +23,7 @@ from offramp.runtime.first_exit import FirstExit
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.offload import Offload
 from offramp.runtime.route import Route
+from offramp.runtime.stamps import Stamps
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.upstream import Upstream
 
@@ -50,6 +53,7 @@ class Device:
     tier : this tier's name in the plan; default: the plan's first
     slow_down : run that many times slower than this machine
     deadline_s : seconds from asking to answer; default: 30
+    stamped : have every answer say when each tier did what; costs some bytes of every message
 
     Raises
     ------
@@ -77,6 +81,7 @@ class Device:
         tier: str | None = None,
         slow_down: float = 1.0,
         deadline_s: float | None = None,
+        stamped: bool = False,
     ) -> None:
         if deadline_s is not None and not deadline_s > 0:
             raise ConfigError(f"deadline_s must be a positive number of seconds, not {deadline_s}")
@@ -91,6 +96,8 @@ class Device:
         self._counters = self._tier.counters
         self._address = upstream
         self._upstream: Upstream | None = None
+        self._stamped = stamped
+        self._worker: ThreadPoolExecutor | None = None
         self.switch(plan)
         if upstream is not None:
             self._upstream = run_in_background(self._connect(upstream))
@@ -116,7 +123,8 @@ class Device:
         alone = any(self._tier.exit_of[index] is not None for index in range(route.stop))
         self._tier.warm(route, 0, route.stop if alone else self._tier.next_exit(route.stop))
         self._route: Route = route
-        self._first = FirstExit(self._tier, route) if FirstExit.possible(self._tier, route) else None
+        quick = not self._stamped and FirstExit.possible(self._tier, route)
+        self._first = FirstExit(self._tier, route) if quick else None
 
     @property
     def plan(self) -> Plan:
@@ -187,23 +195,35 @@ class Device:
         return self._answers(run, offload, begin_s)
 
     async def infer_async(self, sample: Sample) -> Answer:
-        """Answer one sample without blocking the event loop; several may be under way.
+        """Answer one sample without blocking the event loop.
+
+        Several may be under way, but the device computes and encodes one after the other, first come first served.
 
         Raises
         ------
         SampleError : wrong dtype or shape, NaN or infinity
         """
         begin_s = self._now()
-        run = await asyncio.to_thread(self._run, self._one_row(sample), begin_s)
-        offload = None
-        if len(run.survivors):
-            offload = await asyncio.to_thread(self._offload(run, begin_s).begin)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="device")
+        begun = asyncio.get_running_loop().run_in_executor(self._worker, self._begin, sample, begin_s)
+        run, offload, started_s = await begun
+        if offload is not None:
             await offload.wait_async()
             await asyncio.to_thread(offload.finish)
-        return self._answers(run, offload, begin_s)[0]
+        return self._answers(run, offload, begin_s, started_s)[0]
+
+    def _begin(self, sample: Sample, begin_s: float) -> tuple[TierRun, Offload | None, float]:
+        """The device's part of one sample, what goes on sent; and when its turn came."""
+        started_s = self._now()
+        run = self._run(self._one_row(sample), begin_s)
+        return run, self._offload(run, begin_s).begin() if len(run.survivors) else None, started_s
 
     def close(self) -> None:
         """Close the link; may be called twice."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.shutdown(wait=False)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             run_in_background(upstream.close())
@@ -248,7 +268,7 @@ class Device:
         return deeper
 
     def _offload(self, run: TierRun, begin_s: float) -> Offload:
-        return Offload(self._tier, self._route, run, begin_s + self.deadline_s, self._upstream)
+        return Offload(self._tier, self._route, run, begin_s + self.deadline_s, self._upstream, self._stamped)
 
     def _left_first(
         self, first: FirstExit, values: list[Array], confidence: float, ran_s: float, begin_s: float, end_s: float
@@ -264,7 +284,15 @@ class Device:
         name = self._name
         return Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
 
-    def _answers(self, run: TierRun, offload: Offload | None, begin_s: float) -> list[Answer]:
+    def _stamps(
+        self, run: TierRun, offload: Offload | None, begin_s: float, started_s: float, left_s: float
+    ) -> dict[str, Stamps]:
+        """When every tier did what; reading the sample counts as the device's part."""
+        times_s = (left_s, left_s, left_s) if offload is None else (offload.begun_s, offload.sent_s, offload.heard_s)
+        mine = Stamps(*accumulate((begin_s, started_s, started_s, *times_s, left_s), max))
+        return {self._name: mine, **run.rows.stamps}
+
+    def _answers(self, run: TierRun, offload: Offload | None, begin_s: float, started_s: float = 0.0) -> list[Answer]:
         """The rows as answers, counted."""
         rows, counters, count = run.rows, self._counters, len(run.rows)
         sent = [0] * count
@@ -276,8 +304,10 @@ class Device:
         counters.requests += 1
         counters.rows += count
         compute_s = {tier: seconds / count for tier, seconds in rows.compute_s.items()}
-        latency_s = self._now() - begin_s
+        end_s = self._now()
+        latency_s = end_s - begin_s
         counters.add_latency(latency_s)
+        stamps = self._stamps(run, offload, begin_s, started_s, end_s) if self._stamped else None
         answers = []
         for index in range(count):
             tier, reason, exit_index = rows.tier[index], rows.degraded[index], int(rows.exit[index])
@@ -296,6 +326,7 @@ class Device:
                     reason or None,
                     compute_s,
                     sent[index],
+                    stamps,
                 )
             )
         return answers

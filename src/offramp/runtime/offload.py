@@ -29,7 +29,9 @@ MARGIN_S = 0.002
 class Offload:
     """One request on its way: `begin`, then `wait` (or `wait_async`), then `finish`.
 
-    ``sent_bytes`` is the size of the request, 0 when it never left.
+    ``sent_bytes`` is the size of the request, 0 when it never left; it was begun at ``begun_s``, left at
+    ``sent_s``, and the reply was there, or was given up, at ``heard_s``. ``stamped``: the tiers beyond are
+    to say when they did what.
     """
 
     tier: Tier
@@ -37,8 +39,12 @@ class Offload:
     run: TierRun
     deadline_s: float
     upstream: Upstream | None
+    stamped: bool = False
     request_id: str = ""
     sent_bytes: int = 0
+    begun_s: float = 0.0
+    sent_s: float = 0.0
+    heard_s: float = 0.0
     reply: pb.ModelInferResponse | None = None
     error: LinkError | None = None
     _waiter: Future[pb.ModelInferResponse] | None = None
@@ -47,6 +53,7 @@ class Offload:
 
     def begin(self) -> Offload:
         """Send the survivors; when there is no link, remember why."""
+        self.begun_s = self.tier.clock.now()
         if self.upstream is None:
             self.error = LinkDown("the device has no upstream")
             return self
@@ -54,13 +61,14 @@ class Offload:
             self.error = self.upstream.down()
             return self
         self._until_s = self._latest_s()
-        left_s = self._until_s - self.tier.clock.now()
+        left_s = self._until_s - self.begun_s
         if left_s <= 0:
             self.error = DeadlineExceeded("no time left for the next tier")
             return self
         data = self._request(left_s)
         self.sent_bytes = len(data)
         self._waiter = Future()
+        self.sent_s = self.tier.clock.now()
         background_loop().call_soon_threadsafe(self.upstream.submit, self.request_id, data, self._waiter)
         return self
 
@@ -79,6 +87,7 @@ class Offload:
             run.tensors,
             payloads,
             run.earlier_labels,
+            self.stamped,
         )
         self.request_id = message.id = self.upstream.new_id()
         self._span = RequestSpan("offramp.offload", tier=tier.name, segment=run.cut, rows=len(run.survivors))
@@ -108,6 +117,7 @@ class Offload:
                 self._give_up()
             except LinkError as error:
                 self.error = error
+            self.heard_s = self.tier.clock.now()
 
     async def wait_async(self) -> None:
         """The same, without blocking the caller's event loop."""
@@ -119,6 +129,7 @@ class Offload:
                 self._give_up()
             except LinkError as error:
                 self.error = error
+            self.heard_s = self.tier.clock.now()
 
     def _give_up(self) -> None:
         assert self.upstream is not None

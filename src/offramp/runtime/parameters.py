@@ -8,7 +8,7 @@ from typing import Any
 from offramp.errors import ConfigError, DeadlineExceeded
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 
-__all__ = ["deadline_parameter", "integer_parameter", "text_parameter"]
+__all__ = ["deadline_parameter", "flag_parameter", "integer_parameter", "text_parameter"]
 
 
 def integer_parameter(message: pb.ModelInferRequest, name: str, default: int) -> int:
@@ -41,6 +41,19 @@ def text_parameter(message: pb.ModelInferRequest, name: str, default: str) -> st
     if len(value) > 80:
         raise ConfigError(f"parameter {name} may have 80 characters, not {len(value)}")
     return str(value)
+
+
+def flag_parameter(message: pb.ModelInferRequest, name: str) -> bool:
+    """Yes or no; no where it is not given.
+
+    Raises
+    ------
+    ConfigError : it is of another kind
+    """
+    kind, value = _parameter(message, name)
+    if kind not in (None, "bool_param"):
+        raise ConfigError(f"parameter {name} must be a boolean, not a {kind}")
+    return bool(value)
 
 
 def deadline_parameter(message: pb.ModelInferRequest) -> float | None:

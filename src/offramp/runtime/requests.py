@@ -20,9 +20,10 @@ from offramp.codecs.base import Codec
 from offramp.errors import ConfigError, PayloadTooLarge, SampleError
 from offramp.runtime.channel import MAX_MESSAGE_BYTES
 from offramp.runtime.earlier import EARLIER_LABELS, add_labels, carries_labels, check_labels
-from offramp.runtime.parameters import deadline_parameter, integer_parameter, text_parameter
+from offramp.runtime.parameters import deadline_parameter, flag_parameter, integer_parameter, text_parameter
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.responses import OUTPUTS
+from offramp.runtime.stamps import STAMPS
 from offramp.runtime.status import UnknownModel
 from offramp.runtime.tensors import DATATYPES, check_shape, codec_named, require_finite, typed_contents
 
@@ -44,7 +45,8 @@ class Header:
     ``cut`` is where the tier takes over, ``plan_id`` and ``deadline_s`` (remaining budget) may be
     missing. ``shapes`` are those of the tensors at the cut, in the manifest's order, found at
     ``positions`` among the request's inputs; ``outputs`` are the outputs asked for (empty: all).
-    ``has_labels``: it brings what the exits before the cut answered.
+    ``has_labels``: it brings what the exits before the cut answered. ``stamped``: the answer is to say when
+    the tier did what.
     """
 
     cut: int
@@ -56,6 +58,7 @@ class Header:
     positions: tuple[int, ...]
     outputs: tuple[str, ...]
     has_labels: bool = False
+    stamped: bool = False
 
 
 def build_request(
@@ -68,6 +71,7 @@ def build_request(
     tensors: Sequence[Array],
     payloads: Sequence[bytes],
     earlier_labels: Array | None = None,
+    stamped: bool = False,
 ) -> pb.ModelInferRequest:
     """A request for the next tier, without an id.
 
@@ -80,6 +84,7 @@ def build_request(
     codec : what made ``payloads`` from ``tensors``
     specs : the tensors at the cut, as in the manifest
     earlier_labels : (e, n) what the exits before the cut answered, where a gate behind it asks for that
+    stamped : ask every tier beyond for its `Stamps`
     """
     message = pb.ModelInferRequest(model_name=model, raw_input_contents=payloads)
     parameters = message.parameters
@@ -99,6 +104,8 @@ def build_request(
         entry.parameters["shape"].string_param = ",".join(map(str, tensor.shape))
     if earlier_labels is not None:
         add_labels(message, earlier_labels)
+    if stamped:
+        parameters[STAMPS].bool_param = True
     return message
 
 
@@ -136,7 +143,8 @@ def parse_header(message: pb.ModelInferRequest, manifest: Manifest) -> Header:
     if unknown := [name for name in outputs if name not in OUTPUTS]:
         raise ConfigError(f"unknown output {unknown[0][:80]!r}; there are {', '.join(OUTPUTS)}")
     plan_id = text_parameter(message, "plan", "") or None
-    return Header(cut, plan_id, deadline_s, codec, shapes[0][0], shapes, positions, outputs, has_labels)
+    stamped = flag_parameter(message, STAMPS)
+    return Header(cut, plan_id, deadline_s, codec, shapes[0][0], shapes, positions, outputs, has_labels, stamped)
 
 
 def parse_tensors(

@@ -14,9 +14,10 @@ from offramp.cascade.manifest import Manifest
 from offramp.errors import PeerRefused, SampleError
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.rows import Rows
+from offramp.runtime.stamps import STAMPS, Stamps
 from offramp.runtime.tensors import decode_bytes_rows, encode_bytes_rows
 
-__all__ = ["OUTPUTS", "build_response", "parse_response"]
+__all__ = ["OUTPUTS", "add_stamps", "build_response", "parse_response"]
 
 Array = NDArray[Any]
 
@@ -52,7 +53,14 @@ def build_response(model: str, request_id: str, rows: Rows, outputs: Sequence[st
         parameters["compute_s." + tier].double_param = seconds
     for tier, seconds in rows.queue_s.items():
         parameters["queue_s." + tier].double_param = seconds
+    for tier, stamps in rows.stamps.items():
+        add_stamps(message, tier, stamps)
     return message
+
+
+def add_stamps(message: pb.ModelInferResponse, tier: str, stamps: Stamps) -> None:
+    """Say in a response when ``tier`` did what."""
+    message.parameters[f"{STAMPS}.{tier}"].string_param = stamps.to_text()
 
 
 @lru_cache(maxsize=256)
@@ -108,6 +116,8 @@ def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest
         kind, _, name = key.partition(".")
         if kind in ("compute_s", "queue_s") and name:
             (answer.compute_s if kind == "compute_s" else answer.queue_s)[name] = value.double_param
+        elif kind == STAMPS and name:
+            answer.stamps[name] = Stamps.from_text(value.string_param)
     return answer
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.cascade.walk import NO_EXIT, Walk
+from offramp.runtime.stamps import Stamps
 
 __all__ = ["Rows"]
 
@@ -18,7 +19,8 @@ class Rows:
 
     ``label`` (n,), ``probabilities`` (n, K), ``confidence`` (n,) and ``exit`` (n,) come from the deepest
     exit computed so far (``NO_EXIT`` where none was); ``tier`` names where that was, ``degraded`` holds
-    a reason or ``""``. ``compute_s`` and ``queue_s`` are seconds per tier for all rows together.
+    a reason or ``""``. ``compute_s`` and ``queue_s`` are seconds per tier for all rows together,
+    ``stamps`` say when a tier did what, where that was asked for.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Rows:
     degraded: list[str]
     compute_s: dict[str, float] = field(default_factory=dict)
     queue_s: dict[str, float] = field(default_factory=dict)
+    stamps: dict[str, Stamps] = field(default_factory=dict)
 
     @classmethod
     def unanswered(cls, rows: int, classes: int) -> Rows:
@@ -77,7 +80,8 @@ class Rows:
         self.add_seconds(other)
 
     def add_seconds(self, other: Rows) -> None:
-        """Take over the compute and queue seconds of ``other``."""
+        """Take over the compute and queue seconds of ``other``, and its stamps."""
+        self.stamps |= other.stamps
         for mine, theirs in ((self.compute_s, other.compute_s), (self.queue_s, other.queue_s)):
             for tier, seconds in theirs.items():
                 mine[tier] = mine.get(tier, 0.0) + seconds
