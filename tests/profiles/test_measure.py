@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 
 from offramp.cascade.store import Cascade, open_cascade
-from offramp.codecs.registry import get_codec
+from offramp.codecs.registry import codec_names, get_codec
 from offramp.errors import CascadeError, ConfigError, SampleError
 from offramp.profiles import worker
 from offramp.profiles.machine import this_machine
 from offramp.profiles.measure import measure
 from offramp.profiles.profile import TransportCost, load_profile
-from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest, measure_here
+from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest, measure_here, pinned
+from tests.support.images import make_image_cascade
 from tests.support.tiny import make_tiny_cascade, tiny_rows
 
 TRANSPORT = TransportCost(hop_s=1e-3, request_overhead_bytes=100, answer_bytes=50)
@@ -72,6 +74,57 @@ def test_a_slow_tier_takes_its_time(cascade: Cascade) -> None:
     assert sum(s.median_s for s in slow.segments) > 2 * sum(s.median_s for s in here.segments)
 
 
+def test_batches_are_measured_beside_single_rows(cascade: Cascade) -> None:
+    reply = measure_here(request(cascade, batches=(1, 8)))
+    assert [(s.batch, s.segment) for s in reply.segments] == [(b, i) for b in (1, 8) for i in range(3)]
+    profile = measure(cascade.path, "edge", transport=TRANSPORT, repeats=15, budget_s=0.1, batches=(8,))
+    assert {s.batch for s in profile.segments} == {1, 8}
+
+
+def test_the_worker_stays_on_one_processor_and_says_which(cascade: Cascade) -> None:
+    before = os.sched_getaffinity(0)
+    with pinned() as cpu:
+        assert os.sched_getaffinity(0) == {cpu}
+    assert os.sched_getaffinity(0) == before
+    profile = measure(cascade.path, "edge", transport=TRANSPORT, repeats=15, budget_s=0.1)
+    assert profile.pinned_cpu == cpu
+
+
+def test_where_a_process_cannot_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    with pinned() as cpu:
+        assert cpu is None
+    monkeypatch.delattr(os, "sched_setaffinity")
+    with pinned() as cpu:
+        assert cpu is None
+
+
+@pytest.mark.parametrize("codec", codec_names())
+def test_every_codec_is_measured_where_it_holds_the_tensors(cascade: Cascade, codec: str) -> None:
+    if codec in ("webp", "jpeg"):
+        with pytest.raises(ConfigError, match=f"codec '{codec}' holds the tensors of no cut of 'tiny'"):
+            measure_here(request(cascade, codecs=(codec,)))
+    else:
+        reply = measure_here(request(cascade, codecs=(codec,), repeats=15, budget_s=0.01))
+        assert [p.cut for p in reply.payloads] == [0, 1, 2]
+        assert all(p.payload_bytes > 0 and p.encode_s > 0 and p.decode_s > 0 for p in reply.payloads)
+
+
+def test_pictures_are_measured_at_the_input_only(tmp_path: Path) -> None:
+    cascade = make_image_cascade(tmp_path)
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    profile = measure(
+        cascade.path, "edge", transport=TRANSPORT, codecs=("raw", "webp"), samples=images, repeats=15, budget_s=0.1
+    )
+    assert profile.codecs == ("raw",)
+    assert profile.codecs_at(0) == ("raw", "webp")
+    assert profile.codecs_at(1) == ("raw",)
+    assert profile.payload(0, "raw").payload_bytes == 192
+
+
 def test_random_rows_when_there_are_none(cascade: Cascade) -> None:
     reply = measure_here(request(cascade))
     assert [p.payload_bytes for p in reply.payloads if p.codec == "raw"] == [16, 32, 32]
@@ -119,6 +172,8 @@ def test_bad_options(cascade: Cascade) -> None:
         measure(cascade.path, "edge", transport=TRANSPORT, slow_down=0.5)
     with pytest.raises(ConfigError, match="repeats must be at least 15, not 3"):
         measure(cascade.path, "edge", transport=TRANSPORT, repeats=3)
+    with pytest.raises(ConfigError, match="a batch has at least 1 row, not 0"):
+        measure(cascade.path, "edge", transport=TRANSPORT, batches=(0, 8))
     with pytest.raises(ConfigError, match="unknown codec 'zip'"):
         measure(cascade.path, "edge", transport=TRANSPORT, codecs=("zip",))
     with pytest.raises(SampleError, match="expected dtype float32"):

@@ -39,12 +39,13 @@ def measure(
     samples: Sequence[Array] | Array | None = None,
     repeats: int = 200,
     budget_s: float = 6.0,
+    batches: Sequence[int] = (1,),
 ) -> Profile:
     """Measure seconds per segment, and bytes and seconds per cut and codec, in a fresh process.
 
     Segments with an int8 variant are measured in both precisions.
-    One row at a time, one thread, after warming up. A slowed tier really takes its time, so the
-    figures contain what waiting costs.
+    One thread, on one processor where the system allows that, after warming up. A slowed tier really
+    takes its time, so the figures contain what waiting costs.
 
     Parameters
     ----------
@@ -52,21 +53,24 @@ def measure(
     tier : name of the tier the profile is for
     transport : what one offload costs beside payload and link
     slow_down : the tier is that many times slower than this machine
-    codecs : measured at every cut
+    codecs : measured at every cut whose tensors they hold: those for pictures where the input is an image
     samples : rows of every input (or of the only one), for real payload sizes; random rows when ``None``
     repeats : at most this many timings of each piece, at least 15
     budget_s : seconds for all of it; slow segments are still timed 15 times
+    batches : rows a segment is given at once, each size measured; one row at a time is always among them
 
     Raises
     ------
     CascadeError : the cascade cannot be opened
     SampleError : the samples do not fit it
-    ConfigError : an unknown codec or a bad option, or the measuring process failed
+    ConfigError : an unknown codec, one that holds no cut's tensors, a bad option, or the measuring process failed
     """
     if not (math.isfinite(slow_down) and slow_down >= 1):
         raise ConfigError(f"tier {tier!r}: slow_down must be at least 1, not {slow_down}")
     if repeats < MIN_REPEATS:
         raise ConfigError(f"repeats must be at least {MIN_REPEATS}, not {repeats}")
+    if not all(size >= 1 for size in batches):
+        raise ConfigError(f"a batch has at least 1 row, not {min(batches)}")
     cascade = open_cascade(cascade_path)
     manifest = cascade.manifest
     names = tuple(get_codec(name).name for name in codecs)
@@ -84,6 +88,7 @@ def measure(
             samples=file,
             repeats=repeats,
             budget_s=budget_s,
+            batches=tuple(sorted({1, *batches})),
         )
         reply = _ask_worker(request, tier)
     return Profile(
@@ -94,6 +99,7 @@ def measure(
         how="measured",
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=this_machine(),
+        pinned_cpu=reply.pinned_cpu,
         exit_segments=manifest.exit_segments,
         segments=reply.segments,
         payloads=reply.payloads,

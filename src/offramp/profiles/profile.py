@@ -71,6 +71,7 @@ class Profile(_Value):
     """The costs of one tier for one cascade.
 
     ``exit_segments`` is the segment every exit ends, as in the manifest; empty: one at every segment.
+    ``pinned_cpu`` is the only processor the measuring process could use, ``None`` where it was free to move.
     """
 
     schema_version: Literal[1] = 1
@@ -81,6 +82,7 @@ class Profile(_Value):
     how: Literal["measured", "modelled"]
     created_utc: str
     machine: MachineInfo
+    pinned_cpu: Annotated[int, Field(ge=0)] | None = None
     exit_segments: tuple[int, ...] = ()
     segments: tuple[SegmentCost, ...]
     payloads: tuple[PayloadCost, ...]
@@ -115,7 +117,13 @@ class Profile(_Value):
     @property
     def codecs(self) -> tuple[str, ...]:
         """Codecs measured at every cut."""
-        return tuple(dict.fromkeys(cost.codec for cost in self.payloads))
+        cuts = {cost.cut for cost in self.payloads}
+        named = dict.fromkeys(cost.codec for cost in self.payloads)
+        return tuple(name for name in named if all(name in self.codecs_at(cut) for cut in cuts))
+
+    def codecs_at(self, cut: int) -> tuple[str, ...]:
+        """Codecs measured at one cut: some, such as those for pictures, hold the tensors of a few cuts only."""
+        return tuple(dict.fromkeys(cost.codec for cost in self.payloads if cost.cut == cut))
 
     def to_json(self) -> str:
         """The text of a profile file."""
