@@ -1,48 +1,80 @@
-"""``offramp profile``: costs on this machine."""
+"""``offramp profile``: costs on this machine, or carried from another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from offramp.cli.common import console, data_name, print_json, say, status_console
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rich.table import Table
 
     from offramp.cascade.store import Cascade
     from offramp.links.network import Tier
     from offramp.profiles.profile import Profile
 
-__all__ = ["profile", "profile_tiers", "profiles_table"]
+__all__ = ["CODECS", "profile", "profile_tiers", "profiles_table", "sample_rows"]
+
+#: measured at every cut unless others are asked for
+CODECS = ("raw", "zstd")
+#: rows for payload sizes
+_ROWS = 32
 
 
-def profile_tiers(cascade: Cascade, tiers: list[Tier], data: str | None = None) -> dict[str, Profile]:
+def profile_tiers(
+    cascade: Cascade,
+    tiers: list[Tier],
+    data: str | None = None,
+    codecs: Sequence[str] = CODECS,
+    batches: Sequence[int] = (1,),
+) -> dict[str, Profile]:
     """Measure every tier in a fresh process and store ``profiles/TIER.json`` in the cascade."""
-    from offramp.data.registry import load_dataset
-    from offramp.errors import ConfigError
+    from offramp.profiles.carry import profile_file
     from offramp.profiles.measure import measure
     from offramp.runtime.probe import measure_transport
 
-    try:
-        dataset = load_dataset(data_name(cascade.manifest, data))
-        samples = tuple(array[:32] for array in dataset.inputs)
-    except ConfigError as error:
-        if data is not None:
-            raise
-        status_console.print(f"payload sizes come from random rows: {error}")
-        samples = None
+    samples = sample_rows(cascade, data)
     transport = measure_transport(cascade.path)
     profiles = {}
     for tier in tiers:
         with status_console.status(f"  measuring {tier.name} ({tier.slow_down:g} x slower)"):
             profiles[tier.name] = measure(
-                cascade.path, tier.name, slow_down=tier.slow_down, transport=transport, samples=samples
+                cascade.path,
+                tier.name,
+                slow_down=tier.slow_down,
+                transport=transport,
+                samples=samples,
+                codecs=codecs,
+                batches=batches,
             )
-        profiles[tier.name].save(cascade.path / "profiles" / f"{tier.name}.json")
+        profiles[tier.name].save(profile_file(cascade.path, tier.name))
     return profiles
+
+
+def sample_rows(cascade: Cascade, data: str | None) -> tuple[NDArray[Any], ...] | None:
+    """A few rows of the data; ``None``, with a remark, where the cascade's own cannot be read.
+
+    Raises
+    ------
+    ConfigError : the data asked for cannot be read
+    """
+    from offramp.data.registry import load_dataset
+    from offramp.errors import ConfigError
+
+    try:
+        dataset = load_dataset(data_name(cascade.manifest, data))
+        return tuple(array[:_ROWS] for array in dataset.inputs)
+    except ConfigError as error:
+        if data is not None:
+            raise
+        status_console.print(f"payload sizes come from random rows: {error}")
+        return None
 
 
 def profile(
@@ -51,14 +83,42 @@ def profile(
     tier: str | None = typer.Option(None, help="Measure one tier of this name only."),
     slow_down: float | None = typer.Option(None, min=1.0, help="Declare that tier N times slower than this machine."),
     data: str | None = typer.Option(None, help="Rows for payload sizes; default: the data it was built on."),
+    codec: list[str] = typer.Option(list(CODECS), help="Measure this codec at every cut it can serve; repeatable."),
+    batch: str = typer.Option("1", help="Rows a segment is given at once; several with commas, such as 1,8."),
+    export: Path | None = typer.Option(None, help="Also write the one tier's profile to this file, to be carried."),
+    import_: Path | None = typer.Option(
+        None, "--import", help="Store a profile from another machine, under the name --tier if given."
+    ),
     json: bool = typer.Option(False, "--json", help="Print the profiles as JSON."),
 ) -> None:
-    """Measure seconds per segment and bytes per cut."""
+    """Measure seconds per segment and bytes per cut, here, or take them from a file measured elsewhere."""
     from offramp.cascade.store import open_cascade
+    from offramp.errors import ConfigError
+    from offramp.profiles.carry import export_profile, import_profile
+
+    if import_ is not None:
+        if network is not None or slow_down is not None or export is not None:
+            raise ConfigError("--import stores a measured profile: of the other options it takes --tier alone")
+        imported = import_profile(cascade, import_, tier)
+        profiles = {imported.tier: imported}
+    else:
+        tiers = _tiers(network, tier, slow_down)
+        if export is not None and len(tiers) != 1:
+            raise ConfigError(f"--export writes one profile, not {len(tiers)}; choose with --tier NAME")
+        profiles = profile_tiers(open_cascade(cascade), tiers, data, codec, _batches(batch))
+        if export is not None:
+            export_profile(cascade, tiers[0].name, export)
+    if json:
+        print_json([p.model_dump(mode="json") for p in profiles.values()])
+        return
+    console.print(profiles_table(profiles))
+    say(f"profiles -> {cascade / 'profiles'}" + (f" and {export}" if export else ""))
+
+
+def _tiers(network: Path | None, tier: str | None, slow_down: float | None) -> list[Tier]:
     from offramp.errors import ConfigError
     from offramp.links.network import Tier, load_network
 
-    opened = open_cascade(cascade)
     if network is not None:
         loaded = load_network(network)
         tiers = list(loaded.tiers) if tier is None else [loaded.tier(tier)]
@@ -69,13 +129,17 @@ def profile(
     if slow_down is not None:
         if len(tiers) != 1:
             raise ConfigError("--slow-down goes with one --tier; a network file declares it per tier")
-        tiers = [Tier(tiers[0].name, slow_down, tiers[0].address)]
-    profiles = profile_tiers(opened, tiers, data)
-    if json:
-        print_json([p.model_dump(mode="json") for p in profiles.values()])
-        return
-    console.print(profiles_table(profiles))
-    say(f"profiles -> {cascade / 'profiles'}")
+        tiers = [replace(tiers[0], slow_down=slow_down)]
+    return tiers
+
+
+def _batches(text: str) -> tuple[int, ...]:
+    from offramp.errors import ConfigError
+
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--batch takes whole numbers with commas, such as 1,8, not {text!r}") from error
 
 
 def profiles_table(profiles: dict[str, Profile]) -> Table:
@@ -84,10 +148,15 @@ def profiles_table(profiles: dict[str, Profile]) -> Table:
 
     indices = sorted({cost.segment for measured in profiles.values() for cost in measured.segments})
     head = ["tier", "slower by", *(f"segment {index}" for index in indices)]
-    table = plain_table("Milliseconds per segment", head, caption="measured: median, one row at a time")
+    how = ", ".join(sorted({measured.how for measured in profiles.values()}))
+    table = plain_table("Milliseconds per segment", head, caption=f"{how}: median, one row at a time unless named")
     for name, measured in profiles.items():
-        for precision in dict.fromkeys(cost.precision for cost in measured.segments):
-            times = {c.segment: f"{c.median_s * 1e3:.2f}" for c in measured.segments if c.precision == precision}
-            label = name if precision == "fp32" else f"{name}, {precision}"
+        for precision, batch in dict.fromkeys((cost.precision, cost.batch) for cost in measured.segments):
+            times = {
+                cost.segment: f"{cost.median_s * 1e3:.2f}"
+                for cost in measured.segments
+                if (cost.precision, cost.batch) == (precision, batch)
+            }
+            label = name + (f", {precision}" if precision != "fp32" else "") + (f", {batch} rows" if batch > 1 else "")
             table.add_row(label, f"{measured.slow_down:g}", *(times.get(index, "") for index in indices))
     return table
