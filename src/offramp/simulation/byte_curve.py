@@ -55,6 +55,6 @@ class ByteCurve:
             periods = np.maximum(np.ceil(carried * (1 - _SLACK) / self._period_bytes) - 1, 0)
             base, within = periods * self._period_s, carried - periods * self._period_bytes
         step = np.maximum(np.searchsorted(self._sum, within - _SLACK * carried) - 1, 0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             after = (within - self._sum[step]) / self._rate[step]
-        return np.asarray(base + self._time_s[step] + after)
+        return np.where(carried > 0, base + self._time_s[step] + after, 0.0)

@@ -57,7 +57,7 @@ def simulate(
     arrived_s = np.asarray(arrival_s, np.float64)
     through = passage(ways, taken, arrived_s, rates, len(network.tiers))
     span_s = float(through.done_s.max() - arrived_s[0]) or 1.0
-    energy_j = exit_energy_j(plan, profiles, network)
+    energy_j = exit_energy_j(plan, profiles, network, ways)
     return Simulated(
         exit=taken,
         correct=records.correct[taken, np.arange(len(records))],

@@ -1,0 +1,1 @@
+"""Which plan the next sample takes: the same decision live and in virtual time."""

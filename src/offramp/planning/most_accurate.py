@@ -1,0 +1,211 @@
+"""The most accurate plan that is in time whatever path a sample takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.confidence.settings import TINY, GateSettings, evaluate
+from offramp.errors import ConfigError, PlanInfeasible
+from offramp.links.network import Network
+from offramp.planning.coefficients import Conditions, coefficients
+from offramp.planning.objective import Objective
+from offramp.planning.plan import Plan
+from offramp.planning.search import prepare
+from offramp.planning.vertices import lower_vertices, tail_shares
+from offramp.planning.writer import Writer
+from offramp.profiles.profile import Profile
+from offramp.records.confidences import gate_scores
+from offramp.records.records import Records
+
+__all__ = ["InTime", "MostAccurate"]
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class InTime:
+    """A placement with its codec (``row``) and gates (``setting``): accuracy and mean latency on the tune rows, and
+    the latency of the longest path."""
+
+    row: int
+    setting: int
+    accuracy: float
+    mean_latency_s: float
+    longest_s: float
+
+
+class MostAccurate:
+    """Answers any network with the most accurate plan none of whose paths is longer than the deadline.
+
+    A path is in time by its placement and the exit it ends at, so for every exit the gates are chosen that are most
+    accurate among those which let no sample beyond it, whatever the sample: on the tune rows, and kept only if they
+    are no less accurate than that exit alone on the calibrate rows. Among plans within ``slack`` of the best accuracy
+    the one of least mean latency is taken, then the earlier codec and placement. Edgent's plans, one exit for all
+    samples, are among those compared.
+
+    Parameters
+    ----------
+    records, profiles, network, temperatures, codecs, placements, max_settings : as for
+        `offramp.planning.search.search`
+    deadline_s : above 0; a call may ask for another
+    slack : accuracy (0..1) that may be given up for latency
+
+    Raises
+    ------
+    RecordMismatch, ConfigError, NotEnoughSamples : as `search`
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        profiles: Mapping[str, Profile] | Sequence[Profile],
+        network: Network,
+        deadline_s: float,
+        *,
+        slack: float = 0.0,
+        temperatures: Sequence[float] | None = None,
+        codecs: Sequence[str] | None = None,
+        placements: Sequence[Sequence[str]] | None = None,
+        max_settings: int = 100_000,
+    ) -> None:
+        if not 0 <= slack < 1:
+            raise ConfigError(f"slack must lie in [0, 1), not {slack}")
+        goal = Objective(accuracy_loss=1.0, deadline_s=deadline_s)
+        self.network, self.deadline_s, self.slack = network, deadline_s, slack
+        self._writer = prepare(
+            records,
+            profiles,
+            network,
+            goal,
+            temperatures=temperatures,
+            codecs=codecs,
+            placements=placements,
+            planner="most-accurate",
+            max_settings=max_settings,
+        )
+        choices, reach = self._writer.choices, self._writer.reach
+        table = np.stack([coefficients(each, network) for each in choices.tables])
+        self.conditions = Conditions(len(network.tiers))
+        self._rows = np.asarray(reach, np.intp)
+        #: (R, E, C) of `offramp.planning.coefficients.Conditions`, and the last tier (R,) of every row
+        self.coefficients: Floats = table[choices.table[reach], choices.placement[reach]]
+        self.last_tier = np.asarray(choices.tiers[reach, -1])
+        self._settings, self._last_exit = _kept(self._writer, slack)
+        self._share = self._writer.settings.share[self._settings]
+        self._accuracy = self._writer.settings.accuracy[self._settings]
+        self._plans: dict[tuple[int, int], Plan] = {}
+
+    def choose(
+        self,
+        bandwidth_bps: float | Sequence[float] | None = None,
+        rtt_s: float | Sequence[float] | None = None,
+        load: float | Sequence[float] = 1.0,
+        *,
+        deadline_s: float | None = None,
+    ) -> InTime:
+        """The best for a network; parameters as `offramp.planning.replanner.Replanner.replan`.
+
+        Raises
+        ------
+        PlanInfeasible : even the shortest path is too long
+        ConfigError : not numbers as there
+        """
+        return self.best(self.cost_s(bandwidth_bps, rtt_s, load), deadline_s)
+
+    def best(self, cost_s: Floats, deadline_s: float | None = None) -> InTime:
+        """The best for costs (R, E) by row and exit, as `cost_s` gives them.
+
+        Raises
+        ------
+        PlanInfeasible : even the shortest path is too long
+        """
+        limit = self.deadline_s if deadline_s is None else deadline_s
+        longest = cost_s[:, self._last_exit]
+        allowed = longest <= limit + TINY
+        if not allowed.any():
+            raise PlanInfeasible(
+                f"no plan answers within {1e3 * limit:.4g} ms: the shortest path takes "
+                f"{1e3 * longest.min():.4g} ms; allow more time"
+            )
+        most = self._accuracy[allowed.any(0)].max()
+        allowed &= self._accuracy >= most - self.slack - TINY
+        mean = np.where(np.isfinite(cost_s), cost_s, 0.0) @ self._share.T
+        return self._pick(cost_s, np.where(allowed, mean, np.inf))
+
+    def fastest(self, cost_s: Floats) -> InTime:
+        """The plan whose longest path is shortest: what is left where nothing is in time.
+
+        Raises
+        ------
+        PlanInfeasible : every placement allowed needs a link that is down
+        """
+        return self._pick(cost_s, cost_s[:, self._last_exit])
+
+    def plan_of(self, chosen: InTime) -> Plan:
+        """The plan of a choice, with its prediction for the network prepared with; the same object every time."""
+        key = (chosen.row, chosen.setting)
+        if key not in self._plans:
+            self._plans[key] = self._writer.plan(*key)
+        return self._plans[key]
+
+    def cost_s(
+        self,
+        bandwidth_bps: float | Sequence[float] | None = None,
+        rtt_s: float | Sequence[float] | None = None,
+        load: float | Sequence[float] = 1.0,
+    ) -> Floats:
+        """(R, E) seconds of a sample by row (placement and codec) and exit; infinite where a link is down."""
+        rates = [link.bandwidth_bps for link in self.network.links] if bandwidth_bps is None else bandwidth_bps
+        delays = [link.rtt_s for link in self.network.links] if rtt_s is None else rtt_s
+        vector, tiers = self.conditions.vector(rates, delays, load)
+        cost = self.coefficients @ vector
+        cost[self.last_tier >= tiers] = np.inf
+        return np.asarray(cost)
+
+    def _pick(self, cost: Floats, value: Floats) -> InTime:
+        least = value.min()
+        if not np.isfinite(least):
+            raise PlanInfeasible("a link is down and no placement allowed does without it; allow one that ends earlier")
+        tied = np.argwhere(value <= least + TINY)
+        row, kept = max(tied.tolist(), key=lambda pair: (self._accuracy[pair[1]], -pair[0]))
+        return InTime(
+            int(self._rows[row]),
+            int(self._settings[kept]),
+            float(self._accuracy[kept]),
+            float(cost[row] @ self._share[kept]),
+            float(cost[row, self._last_exit[kept]]),
+        )
+
+
+def _kept(writer: Writer, slack: float) -> tuple[Index, Index]:
+    """(V,) settings worth having, and the last exit (V,) each of them can reach."""
+    settings, check = writer.settings, writer.held_out
+    score = gate_scores(check, writer.temperatures, writer.gates)
+    alone = check.correct.mean(1)
+    kept: dict[int, int] = {}
+    for exit_index, here in enumerate(_by_last_exit(settings, writer.records.exits)):
+        near = here[settings.accuracy[here] >= settings.accuracy[here].max() - slack - TINY]
+        near = near[lower_vertices(tail_shares(settings.share[near]))]  # those that may be fastest
+        _, accuracy = evaluate(score, check.correct, settings.thresholds_of(near))
+        chosen = [int(here[-1]), *near[accuracy >= alone[exit_index] - slack - TINY].tolist()]
+        kept |= dict.fromkeys(chosen, exit_index)
+    return np.array(list(kept), np.intp), np.array(list(kept.values()), np.intp)
+
+
+def _by_last_exit(settings: GateSettings, exits: int) -> list[Index]:
+    """For every exit the settings that let no sample beyond it, by a threshold of 0; the last one has no gate before.
+
+    A sample meets no gate after that, so those are off.
+    """
+    thresholds = settings.thresholds
+    found = []
+    for exit_index in range(exits):
+        off = np.isinf(thresholds[:, exit_index + 1 :]).all(1)
+        stops = thresholds[:, exit_index] == 0 if exit_index < exits - 1 else True
+        found.append(np.flatnonzero(off & stops & (thresholds[:, :exit_index] > 0).all(1)))
+    return found

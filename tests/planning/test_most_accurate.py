@@ -1,0 +1,117 @@
+"""In time on every path, and never less accurate than one exit for all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.confidence.settings import exits_taken
+from offramp.errors import ConfigError, PlanInfeasible
+from offramp.planning.costs import cost_table
+from offramp.planning.most_accurate import MostAccurate
+from offramp.planning.replay import plan_thresholds, replay
+from offramp.records.confidences import confidences
+from tests.support.instances import Instance, make_instance
+
+CODECS = ("raw", "zstd")
+MOST = 400
+
+
+def planner_of(case: Instance, deadline_s: float, slack: float = 0.0) -> MostAccurate:
+    return MostAccurate(
+        case.records,
+        case.profiles,
+        case.network,
+        deadline_s,
+        slack=slack,
+        temperatures=case.temperatures,
+        max_settings=MOST,
+    )
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 2**20),
+    segments=st.integers(1, 5),
+    tiers=st.integers(1, 3),
+    exits=st.integers(1, 4),
+    deadline_s=st.floats(1e-4, 0.1),
+    slack=st.sampled_from([0.0, 0.02, 0.2]),
+    bandwidth=st.floats(1e4, 1e9),
+)
+def test_against_every_exit_of_every_placement(
+    seed: int, segments: int, tiers: int, exits: int, deadline_s: float, slack: float, bandwidth: float
+) -> None:
+    case = make_instance(seed, segments, tiers, min(exits, segments), 60, CODECS, levels=2)
+    network = case.network
+    for link in range(tiers - 1):
+        network = network.with_link(link, bandwidth_bps=bandwidth)
+    tables = {codec: cost_table(case.profiles, network, codec, case.records.exits) for codec in CODECS}
+    in_time = np.stack([table.cost_s for table in tables.values()]) <= deadline_s
+    planner = planner_of(case, deadline_s, slack)
+    if not in_time.any():
+        with pytest.raises(PlanInfeasible, match="the shortest path takes"):
+            planner.choose(bandwidth)
+        shortest = planner.fastest(planner.cost_s(bandwidth)).longest_s
+        assert shortest == pytest.approx(min(table.cost_s[:, 0].min() for table in tables.values()))
+        return
+    chosen = planner.choose(bandwidth)
+    plan = planner.plan_of(chosen)
+    assert planner.plan_of(planner.choose(bandwidth)) is plan
+    tune = case.records.on("tune")
+    rows = replay(plan, tune, tables[plan.codec])
+    assert float(rows.correct.mean()) == pytest.approx(chosen.accuracy)
+    assert float(rows.latency_s.mean()) == pytest.approx(chosen.mean_latency_s)
+    deepest = np.flatnonzero(in_time.any((0, 1)))
+    assert chosen.accuracy >= tune.correct[deepest].mean(1).max() - slack - 1e-9
+    # whatever the confidence, no path is too long
+    table = tables[plan.codec]
+    cost = table.cost_s[table.row_of(plan.placement)]
+    least = exits_taken(np.zeros((case.records.exits - 1, 1), np.float32), plan_thresholds(plan))
+    assert cost[least].max() == pytest.approx(chosen.longest_s)
+    assert chosen.longest_s <= deadline_s + 1e-9
+    if slack == 0.0:
+        assert chosen.mean_latency_s <= _least_latency(case, planner, in_time, tables, chosen.accuracy) + 1e-9
+
+
+def _least_latency(case, planner, in_time, tables, accuracy) -> float:  # type: ignore[no-untyped-def]  # local helper
+    """Of one exit for all, the fastest that is as accurate."""
+    tune = case.records.on("tune").correct.mean(1)
+    found = [np.inf]
+    for which, table in enumerate(tables.values()):
+        for exit_index in np.flatnonzero(tune >= accuracy - 1e-12):
+            found += table.cost_s[in_time[which, :, exit_index], exit_index].tolist()
+    return float(min(found))
+
+
+def test_gates_lose_nothing_on_the_calibrate_rows() -> None:
+    for seed in range(20):
+        case = make_instance(seed, 3, 2, 3, 200)
+        planner = planner_of(case, 10.0)
+        plan = planner.plan_of(planner.choose())
+        held_out = case.records.on("calibrate")
+        taken = exits_taken(confidences(held_out, case.temperatures), plan_thresholds(plan))
+        accuracy = held_out.correct[taken, np.arange(len(held_out))].mean()
+        last = int(np.argmax([gate.threshold == 0 for gate in plan.gates] + [True]))
+        assert accuracy >= held_out.correct[last].mean() - 1e-12
+
+
+def test_an_outage_leaves_the_device() -> None:
+    case = make_instance(1, 3, 2, 2, 60)
+    planner = planner_of(case, 10.0)
+    assert set(planner.plan_of(planner.choose(0.0)).placement) == {"device"}
+    away = MostAccurate(case.records, case.profiles, case.network, 10.0, placements=[("edge",) * 3])
+    with pytest.raises(PlanInfeasible):
+        away.choose(0.0)
+    with pytest.raises(PlanInfeasible, match="a link is down"):
+        away.fastest(away.cost_s(0.0))
+
+
+def test_wrong_input_is_refused() -> None:
+    case = make_instance(1, 3, 2, 2, 60)
+    with pytest.raises(ConfigError, match=r"slack must lie in \[0, 1\)"):
+        planner_of(case, 1.0, slack=1.0)
+    with pytest.raises(ConfigError):
+        planner_of(case, 1.0).choose(float("nan"))
