@@ -1,0 +1,1 @@
+"""Planners as published, one per file, over the same three tables."""

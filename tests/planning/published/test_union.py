@@ -1,0 +1,87 @@
+"""No published planner is faster than the joint search over the same tables."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.errors import PlanInfeasible, RecordMismatch
+from offramp.planning.making import coded_profiles, make_plan, split_variant
+from offramp.planning.objective import Objective
+from offramp.planning.search import search
+from tests.planning.published.oracle import coded_variant, tune_latency
+from tests.support.instances import make_instance
+
+PUBLISHED = {
+    point.name: point.load()
+    for point in entry_points(group="offramp.planners")
+    if point.value.startswith("offramp.planning.published.")
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**20),
+    segments=st.integers(1, 4),
+    tiers=st.integers(1, 3),
+    exits=st.integers(1, 3),
+    loss=st.sampled_from([0.0, 0.05, 0.3]),
+    deadline_s=st.one_of(st.none(), st.floats(1e-3, 0.05)),
+)
+def test_none_beats_the_union(
+    seed: int, segments: int, tiers: int, exits: int, loss: float, deadline_s: float | None
+) -> None:
+    case = make_instance(seed, segments, tiers, min(exits, segments), rows=30, codecs=("raw", "zstd"))
+    objective = Objective(accuracy_loss=loss, deadline_s=deadline_s)
+    tables = (case.records, case.profiles, case.network, objective)
+    try:
+        ours = tune_latency(case, search(*tables, temperatures=case.temperatures).plan)[0]
+    except PlanInfeasible:
+        ours = np.inf
+    for kind in PUBLISHED.values():
+        try:
+            plan = kind(case.temperatures).plan(*tables)
+        except PlanInfeasible:
+            continue
+        latency, accuracy = tune_latency(case, plan)
+        assert latency >= ours - 1e-9
+        assert accuracy >= case.records.on("tune").correct[-1].mean() - loss - 1e-9
+
+
+def test_there_are_nine_of_them() -> None:
+    assert len(PUBLISHED) == 9
+
+
+def test_a_plan_from_a_decision() -> None:
+    case = make_instance(8, segments=4, tiers=3, exits=3, rows=120)
+    tables = (case.records, case.profiles, case.network, Objective(accuracy_loss=0.05))
+    found = search(*tables, temperatures=case.temperatures).plan
+    again = make_plan(
+        *tables,
+        placement=found.placement,
+        thresholds=found.thresholds,
+        codec=found.codec,
+        planner=found.planner,
+        temperatures=case.temperatures,
+    )
+    assert again.predicted == found.predicted
+    assert again.plan_id == found.plan_id
+    with pytest.raises(RecordMismatch, match="names tier 'moon'"):
+        make_plan(*tables, placement=["moon"] * 4, thresholds=[None, None], planner="me")
+    with pytest.raises(RecordMismatch, match="1 temperatures for the 3 exits"):
+        make_plan(*tables, placement=found.placement, thresholds=[None, None], planner="me", temperatures=[1.0])
+
+
+def test_payloads_of_another_codec_take_the_place_of_the_plans() -> None:
+    case = coded_variant(make_instance(8), "uint8", 1, 0.0, size=7.0)
+    profiles = coded_profiles(case.profiles, "raw", {1: "uint8"})
+    before = case.profiles["device"]
+    assert profiles[0].payload(1, "raw").payload_bytes == 7.0
+    assert profiles[0].payload(2, "raw") == before.payload(2, "raw")
+    with pytest.raises(RecordMismatch, match="no payload for cut 2 and codec 'uint8'"):
+        coded_profiles(case.profiles, "raw", {2: "uint8"})
+    assert split_variant("fp32+affine4@1+uint8@2") == ("fp32", {1: "affine4", 2: "uint8"})
