@@ -138,9 +138,10 @@ def test_a_cluster_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     assert cluster.pids == {}
 
 
-def test_transport_is_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("through_relay", [False, True])
+def test_transport_is_measured(tmp_path: Path, through_relay: bool) -> None:
     world = make_world(tmp_path)
-    cost = measure_transport(world.cascade.path, rows=20)
+    cost = measure_transport(world.cascade.path, rows=20, pause_s=0.001, through_relay=through_relay)
     assert 0 < cost.hop_s < 0.5
     assert 50 < cost.request_overhead_bytes < 400
     assert 100 < cost.answer_bytes < 600

@@ -197,3 +197,9 @@ def test_a_refusal_is_told_once(cascade: Cascade, caplog: pytest.LogCaptureFixtu
     told = [record.getMessage() for record in caplog.records if "answers alone" in record.getMessage()]
     assert len(told) == 1
     assert "no such plan" in told[0]
+
+
+def test_a_slow_device_takes_no_longer_to_be_handed_an_array(cascade: Cascade) -> None:
+    with Device(cascade, plan_of(cascade, ("device",) * 3, GATES), slow_down=50.0) as device:
+        assert device._read_pace.slow_down == 1.0
+        assert device._tier.pace.slow_down == 50.0

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.cascade.pace import Pace
 from offramp.cascade.sample import check_rows
 from offramp.cascade.store import Cascade
 from offramp.cascade.walk import NO_EXIT
@@ -91,6 +92,8 @@ class Device:
         self.manifest = cascade.manifest
         self._reader = cascade.reader()
         self._tier = Tier(cascade, tier or plan.tiers[0], [plan], slow_down=slow_down)
+        # reading an array is no work of the network: only tokenising takes a slow device longer
+        self._read_pace = Pace() if self._reader.tokenizer is None else self._tier.pace
         self._name = self._tier.name
         self._now = self._tier.clock.now
         self._counters = self._tier.counters
@@ -186,7 +189,7 @@ class Device:
         """
         begin_s = self._now()
         inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-        run = self._run(check_rows(self.manifest, self._tier.pace.run(self._reader, inputs)), begin_s)
+        run = self._run(check_rows(self.manifest, self._read_pace.run(self._reader, inputs)), begin_s)
         offload = None
         if len(run.survivors):
             offload = self._offload(run, begin_s).begin()
@@ -240,7 +243,7 @@ class Device:
         return f"Device({self.manifest.name!r}, plan={self._route.plan_id!r}, upstream={self._address!r})"
 
     def _one_row(self, sample: Sample) -> tuple[Array, ...]:
-        return check_rows(self.manifest, self._tier.pace.run(self._reader.row, sample))
+        return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))
 
     def _run(self, inputs: tuple[Array, ...], begin_s: float) -> TierRun:
         return self._tier.run(self._route, 0, inputs, begin_s + self.deadline_s)

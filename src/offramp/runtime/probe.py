@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -27,20 +28,29 @@ __all__ = ["measure_transport", "remote_plan"]
 FRAMING_BYTES = 27
 #: first rows that do not count
 WARM_ROWS = 10
+#: seconds between two requests: processes that have waited find cold caches, and waiting is what they mostly do
+PAUSE_S = 0.01
+#: bits per second of the relay a request may go through
+RELAY_BPS = 1e9
 
 
-def measure_transport(cascade: str | Path, rows: int = 100, seed: int = 0) -> TransportCost:
-    """Ask a real server process on unshaped loopback for random rows, one after the other.
+def measure_transport(
+    cascade: str | Path, rows: int = 100, seed: int = 0, *, pause_s: float = PAUSE_S, through_relay: bool = False
+) -> TransportCost:
+    """Ask a real server process on loopback for random rows, one after the other, each after a pause.
 
     ``hop_s`` is the median of latency less the compute the server reports: protocol work on both
-    sides, there and back. Bytes are those of the serialised messages without the tensors' own, plus
-    an estimate of 27 for HTTP/2 and gRPC framing each way.
+    sides, there and back. Without the pause it comes out two to three times smaller than what a lone
+    sample pays, whose tiers have waited for it. Bytes are those of the serialised messages without the
+    tensors' own, plus an estimate of 27 for HTTP/2 and gRPC framing each way.
 
     Parameters
     ----------
     cascade : the folder ``NAME.cascade``
     rows : so many requests
     seed : of the random rows
+    pause_s : seconds before each request
+    through_relay : over a link that a relay imitates, as in a `LocalCluster`, so that its work counts too
 
     Raises
     ------
@@ -49,16 +59,17 @@ def measure_transport(cascade: str | Path, rows: int = 100, seed: int = 0) -> Tr
     opened = open_cascade(cascade)
     plan = remote_plan(opened)
     generator = np.random.default_rng(seed)
-    network = Network((Tier("client"), Tier("server")), (Link("client", "server", 1e9),))
+    network = Network((Tier("client"), Tier("server")), (Link("client", "server", RELAY_BPS),))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plan.json"
         plan.save(file)
         with (
-            LocalCluster(cascade, [file], network, shaped=False) as cluster,
+            LocalCluster(cascade, [file], network, shaped=through_relay) as cluster,
             Device(opened, plan, cluster.upstream_address) as device,
         ):
             hops_s = []
             for row in range(rows + WARM_ROWS):
+                time.sleep(pause_s)
                 answer = device.infer([_random_row(spec, generator) for spec in opened.manifest.inputs])
                 if row >= WARM_ROWS and not answer.degraded and answer.compute_s is not None:
                     hops_s.append(answer.latency_s - answer.compute_s["server"])
