@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.change_point import ChangeDetector
 from offramp.links.estimators import Ewma, HarmonicMean, WindowQuantile
 from offramp.links.hysteresis import Hysteresis
 from offramp.links.trace import Trace
 from offramp.planning.controllers.base import Controller, Sent
 from offramp.planning.controllers.clairvoyant import ClairvoyantController
+from offramp.planning.controllers.configurator import ConfiguratorController
 from offramp.planning.controllers.fixed import FixedController
 from offramp.planning.controllers.in_time import InTimeController
 from offramp.planning.controllers.link_view import LinkView
 from offramp.planning.controllers.replanning import ReplanningController
+from offramp.planning.controllers.rerun import RerunController
 from offramp.planning.most_accurate import MostAccurate
 from offramp.planning.objective import Objective
+from offramp.planning.plan import Plan
+from offramp.planning.published.bandwidth_states import BandwidthState
+from offramp.planning.published.configurator import Configurator
 from offramp.planning.replanner import Replanner
 from tests.support.instances import make_instance
 
@@ -120,3 +125,46 @@ def test_one_view_per_link() -> None:
         ReplanningController(replanner(), [LinkView(Ewma(1e6))] * 2)
     with pytest.raises(ConfigError, match="0 views for 1 links"):
         InTimeController(MostAccurate(CASE.records, CASE.profiles, CASE.network, 1.0), [])
+
+
+def test_a_planner_is_asked_once_for_a_step_and_falls_back() -> None:
+    prepared = replanner()
+    asked = list[float]()
+
+    def plan_for(bandwidth_bps: float) -> Plan:
+        asked.append(bandwidth_bps)
+        if bandwidth_bps < 1e5:
+            raise PlanInfeasible("too slow")
+        return prepared.plan_of(prepared.replan(bandwidth_bps))
+
+    controller = RerunController(plan_for, LinkView(Ewma(0.0, weight=1.0)), step=1.5)
+    with pytest.raises(PlanInfeasible, match="none to fall back on"):
+        controller.plan_at(0.0)
+    tell(controller, 1.0e9, 1)
+    plan = controller.plan_at(1.0)
+    tell(controller, 1.01e9, 2)
+    assert controller.plan_at(2.0) is plan
+    assert len(asked) == 2
+    assert asked[1] <= 1e9 <= asked[1] * 1.5
+    tell(controller, 0.0, 3)
+    assert controller.plan_at(3.0) is plan  # the last one
+    local = prepared.plan_of(prepared.replan(0.0))
+    careful = RerunController(plan_for, LinkView(Ewma(0.0)), fallback=lambda bandwidth_bps: local)
+    assert careful.plan_at(0.0) is local
+    with pytest.raises(ConfigError, match="step must be above 1"):
+        RerunController(plan_for, LinkView(Ewma(0.0)), step=1.0)
+    with pytest.raises(ConfigError, match="floor_bps must be above 0"):
+        RerunController(plan_for, LinkView(Ewma(0.0)), floor_bps=0.0)
+
+
+def test_the_configurator_follows_changes_of_its_link() -> None:
+    prepared = replanner()
+    near, far = (prepared.plan_of(prepared.replan(rate)) for rate in (0.0, 1e9))
+    states = [BandwidthState(1e4), BandwidthState(1e9)]
+    controller = ConfiguratorController(Configurator(states, [near, far], start=1))
+    tell(controller, 1e9, *range(20))
+    assert controller.plan_at(19.0) is far
+    tell(controller, 1e4, *range(20, 25))
+    assert controller.plan_at(25.0) is near
+    controller.observe(Sent(1, 1e9, 1.0, 26.0))
+    assert controller.plan_at(26.0) is near

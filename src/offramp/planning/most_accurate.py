@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.settings import TINY, GateSettings, evaluate
+from offramp.confidence.settings import TINY, GateSettings, exits_taken
 from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.network import Network
 from offramp.planning.coefficients import Conditions, coefficients
@@ -25,6 +25,9 @@ __all__ = ["InTime", "MostAccurate"]
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
+
+#: standard deviations a normal value exceeds with 5 % probability
+_ONE_SIDED = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +187,26 @@ class MostAccurate:
 
 def _kept(writer: Writer, slack: float) -> tuple[Index, Index]:
     """(V,) settings worth having, and the last exit (V,) each of them can reach."""
-    settings, check = writer.settings, writer.held_out
-    score = gate_scores(check, writer.temperatures, writer.gates)
-    alone = check.correct.mean(1)
+    settings = writer.settings
     kept: dict[int, int] = {}
     for exit_index, here in enumerate(_by_last_exit(settings, writer.records.exits)):
         near = here[settings.accuracy[here] >= settings.accuracy[here].max() - slack - TINY]
         near = near[lower_vertices(tail_shares(settings.share[near]))]  # those that may be fastest
-        _, accuracy = evaluate(score, check.correct, settings.thresholds_of(near))
-        chosen = [int(here[-1]), *near[accuracy >= alone[exit_index] - slack - TINY].tolist()]
-        kept |= dict.fromkeys(chosen, exit_index)
+        kept |= dict.fromkeys([int(here[-1]), *_as_good(writer, near, exit_index, slack)], exit_index)
     return np.array(list(kept), np.intp), np.array(list(kept.values()), np.intp)
+
+
+def _as_good(writer: Writer, near: Index, exit_index: int, slack: float) -> list[int]:
+    """Settings that lose no more than ``slack`` against an exit alone, beyond chance, on the calibrate rows."""
+    rows = writer.held_out
+    score = gate_scores(rows, writer.temperatures, writer.gates)
+    found = []
+    for setting, thresholds in zip(near.tolist(), writer.settings.thresholds_of(near), strict=True):
+        right = rows.correct[exits_taken(score, thresholds), np.arange(len(rows))]
+        gained = right.astype(int) - rows.correct[exit_index]
+        if gained.sum() + slack * len(rows) >= _ONE_SIDED * np.sqrt(np.abs(gained).sum()) - TINY:
+            found.append(setting)
+    return found
 
 
 def _by_last_exit(settings: GateSettings, exits: int) -> list[Index]:
