@@ -99,8 +99,8 @@ def _random_row(spec: TensorSpec, generator: np.random.Generator) -> Array:
     shape = [size or 1 for size in spec.row_shape]
     if spec.dtype.startswith("float"):
         return generator.normal(0, 1, shape).astype(spec.dtype)
-    high = {"bool": 2, "int8": 128}.get(spec.dtype, 256)
-    return generator.integers(0, high, shape).astype(spec.dtype)
+    # wider integers may be indices into a table of unknown size, such as token types: 0 and 1 are always there
+    return generator.integers(0, 256 if spec.dtype == "uint8" else 2, shape).astype(spec.dtype)
 
 
 def _overheads(manifest: Manifest, plan: Plan) -> tuple[int, int]:
