@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offramp.planning.explain import binding, reason, why
+from offramp.planning.explain import reason, why
 
 
 def test_reason_names_the_largest_terms_first() -> None:
@@ -29,14 +29,8 @@ def test_why_compares_with_every_one_tier_plan() -> None:
     text = why(("device", "cloud"), shares, mix, {"device": device, "edge": None, "cloud": cloud})
     assert text == (
         "the mix of device and cloud needs 15.0 ms on average against 58.2 ms device only (+48.2 ms compute:device), "
-        "edge only (misses the deadline) and 22.0 ms cloud only (+16.0 ms rtt:device-cloud) (tune rows); "
+        "edge only (breaks a constraint) and 22.0 ms cloud only (+16.0 ms rtt:device-cloud) (tune rows); "
         "samples are answered 60% on device and 40% on cloud"
     )
     text = why(("device",), {"device": 1.0}, {"a": 0.01}, {"device": {"a": 0.01}})
     assert text == "everything on device needs 10.0 ms on average (tune rows); samples are answered 100% on device"
-
-
-def test_binding() -> None:
-    assert binding(1.0, 1.0, 1.0) == "none"
-    assert binding(1.0, 1.0, 0.5) == "accuracy_loss"
-    assert binding(1.0, 0.7, 0.5) == "deadline"

@@ -244,7 +244,7 @@ def test_a_codec_that_changes_the_tensors_needs_records_made_through_it(codec: s
 def test_records_made_through_a_codec_are_not_taken_for_others() -> None:
     case = make_instance(4, 3, 3, 2, 40)
     coded = replace(case.records, provenance=replace(case.records.provenance, variant="fp32+uint8@1"))
-    with pytest.raises(ConfigError, match=r"fp32\+uint8@1"):
+    with pytest.raises(ConfigError, match=r"'fp32\+uint8@1' cannot be the reference"):
         search(coded, case.profiles, case.network)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+from offramp.confidence.gates.base import Gate
 from offramp.links.network import Network
 from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
@@ -24,23 +25,35 @@ class Planner(ABC):
     ----------
     temperatures : one per exit, default 1.0 (as trained)
     codecs : names to choose from; default every lossless codec all tiers were measured with
+    gates : whose scores decide at the early exits; default the calibrated confidence
     """
 
     name: str
 
-    def __init__(self, temperatures: Sequence[float] | None = None, codecs: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        temperatures: Sequence[float] | None = None,
+        codecs: Sequence[str] | None = None,
+        gates: Sequence[Gate] | None = None,
+    ) -> None:
         self.temperatures = None if temperatures is None else tuple(float(t) for t in temperatures)
         self.codecs = None if codecs is None else tuple(codecs)
+        self.gates = None if gates is None else tuple(gates)
 
     @abstractmethod
     def plan(
         self,
-        records: Records,
+        records: Records | Sequence[Records],
         profiles: Mapping[str, Profile] | Sequence[Profile],
         network: Network,
         objective: Objective,
     ) -> Plan:
         """The plan.
+
+        Parameters
+        ----------
+        records : of the cascade, or of several variants of it (another precision, tensors coded at a cut), the
+            reference first; a planner that knows no variants takes the reference
 
         Raises
         ------

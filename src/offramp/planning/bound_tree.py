@@ -25,7 +25,8 @@ class BoundTree:
 
     The vector has no negative entry, so the product of these least coefficients is a lower bound for every row of the
     group: exact branch and bound. ``levels`` go from the whole to the rows, each (groups, fan-out, C). Where rows carry
-    a limit, ``limits`` has the same shapes, and only rows whose product there is at most ``most`` count.
+    J limits, ``limits`` has the same groups with J x C columns, and only rows whose J products there are at most
+    ``most`` (J,) count.
     ``index`` (groups, fan-out) are the indices of the rows.
 
     Examples
@@ -38,11 +39,11 @@ class BoundTree:
     levels: tuple[Floats, ...]
     limits: tuple[Floats, ...]
     index: Index
-    most: float
+    most: Floats
 
     @classmethod
     def of(
-        cls, rows: Floats, index: Index, scale: Floats, limits: Floats | None = None, most: float = np.inf
+        cls, rows: Floats, index: Index, scale: Floats, limits: Floats | None = None, most: Floats | None = None
     ) -> BoundTree:
         """Group the rows.
 
@@ -51,10 +52,14 @@ class BoundTree:
         rows : (n, C) coefficients >= 0, at least one row
         index : (n,) what to call them; of rows equally low the lowest index is found
         scale : (C,) usual values of the vector, so that groups are tight where it matters
-        limits : (n, C) coefficients >= 0 of each row's limit
+        limits : (n, J, C) coefficients >= 0 of each row's limits
+        most : (J,) how large their products may be
         """
         order = _grouped(rows * scale)
-        return cls(_levels(rows[order]), () if limits is None else _levels(limits[order]), index[order], most)
+        if limits is None or most is None or not len(most):
+            return cls(_levels(rows[order]), (), index[order], np.empty(0))
+        bounds = _levels(limits.reshape(len(limits), -1)[order])
+        return cls(_levels(rows[order]), bounds, index[order], most + TINY)
 
     def __len__(self) -> int:
         return int(self.index.size)
@@ -79,8 +84,8 @@ class BoundTree:
         block = self.levels[level][groups]
         products = (block.reshape(-1, len(vector)) @ vector).reshape(block.shape[:2])
         if self.limits:
-            late = self.limits[level][groups].reshape(-1, len(vector)) @ vector
-            products[late.reshape(products.shape) > self.most + TINY] = np.inf
+            spent = (self.limits[level][groups].reshape(-1, len(vector)) @ vector).reshape(*products.shape, -1)
+            products[(spent > self.most).any(-1)] = np.inf
         return np.asarray(products)
 
     def _greedy(self, group: int, vector: Floats) -> float:

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From ``low_bps`` to ``high_bps`` ``choice`` is the fastest; its latency is that at ``high_bps``."""
+    """From ``low_bps`` to ``high_bps`` ``choice`` is the best; its value is that at ``high_bps``."""
 
     low_bps: float
     high_bps: float
@@ -37,12 +37,12 @@ def configuration_map(
     rtt_s: float | Sequence[float] | None = None,
     load: float | Sequence[float] = 1.0,
 ) -> list[Interval]:
-    """The fastest pair at every bandwidth of one link, all else fixed: intervals from low to high.
+    """The best pair at every bandwidth of one link, all else fixed: intervals from low to high.
 
-    A mean latency is a straight line in x = 1 / bandwidth, so the best pair changes only where two lines cross, or,
-    with a deadline, where the pair in use begins to miss it. Starting at the highest bandwidth, the next change is the
-    nearest of these; every step is one pass over the prepared pairs. Bandwidths at which no pair meets the deadline
-    are left out: they are the lowest ones, and the list may be empty.
+    What is minimised is a straight line in x = 1 / bandwidth, so the best pair changes only where two lines cross, or,
+    with a deadline or arrivals, where the pair in use begins to break a limit. Starting at the highest bandwidth, the
+    next change is the nearest of these; every step is one pass over the prepared pairs. Bandwidths at which no pair
+    keeps the limits are left out: they are the lowest ones, and the list may be empty.
 
     Parameters
     ----------
@@ -77,15 +77,13 @@ def configuration_map(
 def _lines(
     replanner: Replanner, vector: Floats, tiers: int, column: int
 ) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
-    """Every pair in one column: index, latency at zero, slope, and the most that keeps the deadline, or -1."""
-    index, mean, late = replanner.rows(tiers)
+    """Every pair in one column: index, value at zero, slope, and the most that keeps its limits, or -1."""
+    index, mean, limits = replanner.rows(tiers)
     rest = vector.copy()
     rest[column] = 0.0
-    most = np.full(len(index), np.inf)
-    if late is not None:
-        spare, slope = replanner.deadline_s + TINY - late @ rest, late[:, column]
-        most = np.where(slope > 0, spare / np.where(slope > 0, slope, 1.0), np.where(spare >= 0, np.inf, -1.0))
-    return index, mean @ rest, mean[:, column], most
+    spare, slope = replanner.most + TINY - limits @ rest, limits[:, :, column]
+    most = np.where(slope > 0, spare / np.where(slope > 0, slope, 1.0), np.where(spare >= 0, np.inf, -1.0))
+    return index, mean @ rest, mean[:, column], most.min(1, initial=np.inf)
 
 
 def _best(index: NDArray[np.intp], latency: Floats, slope: Floats, allowed: NDArray[np.bool_]) -> int | None:

@@ -12,7 +12,7 @@ from offramp.errors import ConfigError
 from offramp.links.network import Network
 from offramp.planning.costs import CostTable
 
-__all__ = ["Conditions", "coefficients"]
+__all__ = ["Conditions", "busy_coefficients", "coefficients", "latency_terms"]
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +30,33 @@ class Conditions:
 
     tiers: int
 
+    @property
+    def columns(self) -> int:
+        """C."""
+        return 1 + self.tiers + 2 * (self.tiers - 1)
+
+    def load_column(self, tier: int) -> int:
+        """The column of the load of a tier."""
+        return 1 + tier
+
     def link_column(self, link: int) -> int:
         """The column of the seconds per bit of a link."""
         return 1 + self.tiers + link
+
+    def rtt_column(self, link: int) -> int:
+        """The column of the round trip of a link."""
+        return 2 * self.tiers + link
+
+    def at(self, column: int, values: Floats) -> Floats:
+        """(..., C) coefficients that are ``values`` (...) in one column."""
+        result = np.zeros((*values.shape, self.columns))
+        result[..., column] = values
+        return result
+
+    def usual(self, network: Network) -> Floats:
+        """(C,) the vector of a network, unloaded."""
+        links = network.links
+        return self.vector([link.bandwidth_bps for link in links], [link.rtt_s for link in links], 1.0)[0]
 
     def vector(
         self, bandwidth_bps: float | Sequence[float], rtt_s: float | Sequence[float], load: float | Sequence[float]
@@ -55,8 +79,8 @@ class Conditions:
         return np.array([1.0, *loads, *per_bit, *_numbers("rtt_s", rtt_s, links)]), down + 1
 
 
-def coefficients(table: CostTable, network: Network) -> Floats:
-    """(P, E, C) coefficients of `Conditions` for every placement and exit; none is negative.
+def latency_terms(table: CostTable, network: Network) -> dict[str, Floats]:
+    """Every term of the latency by its name: (P, E, C) coefficients of `Conditions`.
 
     Load multiplies the seconds of segments; encoding, decoding and the hops of the protocol stay as measured.
 
@@ -64,18 +88,44 @@ def coefficients(table: CostTable, network: Network) -> Floats:
     ----------
     table : the costs on ``network``
     """
-    column = {name: table.terms_s[:, :, index] for index, name in enumerate(table.names)}
-    compute = [column.pop(f"compute:{tier}") for tier in table.tiers]
-    per_bit, rtt = [], []
-    for link, tier in enumerate(table.tiers[1:]):
-        pair = f"{table.tiers[link]}-{tier}"
-        seconds = column.pop(f"transfer:{pair}") + column.pop(f"return:{pair}")
-        per_bit.append(seconds * network.links[link].bandwidth_bps)
-        del column[f"rtt:{pair}"]
-        reached = table.placements[:, list(table.exit_segments)] > link
-        rtt.append(reached.astype(np.float64))
-    fixed = sum(column.values(), np.zeros(table.cost_s.shape))
-    return np.stack([fixed, *compute, *per_bit, *rtt], axis=-1)
+    conditions = Conditions(len(table.tiers))
+    columns = {f"compute:{tier}": conditions.load_column(index) for index, tier in enumerate(table.tiers)}
+    scale: dict[str, float] = {}
+    for index, link in enumerate(network.links):
+        pair = f"{link.source}-{link.target}"
+        for name in (f"transfer:{pair}", f"return:{pair}"):
+            columns[name], scale[name] = conditions.link_column(index), link.bandwidth_bps
+    result = {}
+    for index, name in enumerate(table.names):
+        result[name] = conditions.at(columns.get(name, 0), table.terms_s[:, :, index] * scale.get(name, 1.0))
+    reached = table.placements[:, list(table.exit_segments)]
+    for index, link in enumerate(network.links):
+        crossed = (reached > index).astype(np.float64)
+        result[f"rtt:{link.source}-{link.target}"] = conditions.at(conditions.rtt_column(index), crossed)
+    return result
+
+
+def coefficients(table: CostTable, network: Network) -> Floats:
+    """(P, E, C) coefficients of the latency of every placement and exit; none is negative. See `latency_terms`."""
+    conditions = Conditions(len(table.tiers))
+    nothing = np.zeros((*table.cost_s.shape, conditions.columns))
+    return sum(latency_terms(table, network).values(), nothing)
+
+
+def busy_coefficients(table: CostTable, network: Network) -> Floats:
+    """(P, E, J, C) coefficients of the seconds a sample keeps each stage busy.
+
+    The J = K + 2 (K - 1) stages are the tiers (segments, encoding, decoding), the links up, and the links down.
+    """
+    conditions = Conditions(len(table.tiers))
+    terms = {name: index for index, name in enumerate(table.names)}
+    stages = []
+    for index, tier in enumerate(table.tiers):
+        compute = conditions.at(conditions.load_column(index), table.terms_s[:, :, terms[f"compute:{tier}"]])
+        stages.append(compute + conditions.at(0, table.codec_s[:, :, index]))
+    for sizes in (table.up_bytes, table.down_bytes):
+        stages += [conditions.at(conditions.link_column(i), 8.0 * sizes[:, :, i]) for i in range(len(network.links))]
+    return np.stack(stages, axis=2)
 
 
 def _numbers(name: str, value: float | Sequence[float], count: int) -> list[float]:

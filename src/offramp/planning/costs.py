@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from offramp.cascade.precision import precision_at
 from offramp.errors import RecordMismatch
 from offramp.links.network import Network
-from offramp.profiles.profile import Profile
+from offramp.planning.crossings import Crossings, crossing_cuts
+from offramp.profiles.energy import EnergyModel, energy_model
+from offramp.profiles.profile import Profile, SegmentCost
 
-__all__ = ["CostTable", "all_placements", "by_tier", "cost_table", "exit_segments_of", "segments_of"]
+__all__ = [
+    "CostTable",
+    "all_placements",
+    "by_tier",
+    "cost_table",
+    "exit_segments_of",
+    "model_bytes",
+    "segments_of",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -22,11 +32,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CostTable:
-    """Seconds and bytes of P placements and E exits under one codec.
+    """What P placements and E exits cost under one codec and precision.
 
     ``placements`` (P, S) tier index of every segment; ``terms_s`` (P, E, T) seconds by term, named
-    by ``names``; ``cost_s`` (P, E) their sum, which never falls from one exit to the next;
-    ``sent_bytes`` (P, E) bytes that leave the first tier.
+    by ``names``; ``cost_s`` (P, E) their sum, which never falls from one exit to the next. ``codec_s`` (P, E, K)
+    seconds every tier encodes and decodes; ``up_bytes`` and ``down_bytes`` (P, E, K - 1) over every link;
+    ``compute_j`` (P, E) joules the first tier computes with, where it declares an energy model. ``coded`` names
+    the codec at cuts that have their own.
     """
 
     codec: str
@@ -36,7 +48,17 @@ class CostTable:
     names: tuple[str, ...]
     terms_s: Floats
     cost_s: Floats
-    sent_bytes: Floats
+    codec_s: Floats
+    up_bytes: Floats
+    down_bytes: Floats
+    compute_j: Floats | None = None
+    energy: EnergyModel | None = None
+    coded: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def sent_bytes(self) -> Floats:
+        """(P, E) bytes that leave the first tier."""
+        return self.up_bytes[:, :, 0] if len(self.tiers) > 1 else np.zeros(self.cost_s.shape)
 
     def placement_names(self, index: int) -> tuple[str, ...]:
         """The tier of every segment, by name."""
@@ -123,6 +145,7 @@ def cost_table(
     exits: int,
     placements: Ints | None = None,
     precision: str = "fp32",
+    coded: Mapping[int, str] | None = None,
 ) -> CostTable:
     """Cost of every placement and exit.
 
@@ -137,100 +160,103 @@ def cost_table(
     ----------
     profiles : one per tier of the network
     exits : E, as in the records
-    placements : (P, S) tier indices; default all of them
+    placements : (P, S) tier indices; default all of them that hand over at every cut of ``coded``
     precision : as in the records, such as ``int8:2``
+    coded : codecs of their own at some cuts
 
     Raises
     ------
     RecordMismatch : a tier has no profile, or a profile lacks a segment, in this precision, or the codec
+    ConfigError : an unknown energy model
     """
     chosen = by_tier(profiles, network)
     exit_segments = exit_segments_of(chosen[0], exits)
     seconds = _segment_seconds(chosen, precision)
     tiers, segments = seconds.shape
-    rows = all_placements(segments, tiers) if placements is None else placements
+    rows = _handing_over(all_placements(segments, tiers), tiers, coded or {}) if placements is None else placements
     at_exit = rows[:, list(exit_segments)]
     here = rows[:, :, None] == np.arange(tiers)
     compute = np.cumsum(here * seconds.T[None], axis=1)[:, list(exit_segments)]
     crossed = at_exit[:, :, None] > np.arange(tiers - 1)  # (P, E, K - 1)
-    links = _Links.of(chosen, network, codec, rows)
+    links = Crossings.of(chosen, codec, rows, coded)
     names, per_link = links.terms(network)
     terms = np.concatenate([compute, *(crossed * part[:, None] for part in per_link)], axis=2)
-    sent = np.where(at_exit > 0, links.message_bytes[:, :1], 0.0) if tiers > 1 else np.zeros(at_exit.shape)
-    tier_names = network.tier_names
-    all_names, terms = _merge((*(f"compute:{tier}" for tier in tier_names), *names), terms)
-    return CostTable(codec, tier_names, exit_segments, rows, all_names, terms, terms.sum(-1), sent)
+    codec_s = np.zeros(compute.shape)
+    codec_s[:, :, :-1] += crossed * links.encode_s[:, None]
+    codec_s[:, :, 1:] += crossed * links.decode_s[:, None]
+    all_names, terms = _merge((*(f"compute:{tier}" for tier in network.tier_names), *names), terms)
+    model = None if network.tiers[0].energy is None else energy_model(network.tiers[0].energy)
+    joules = None if model is None else _segment_joules(model, chosen[0], precision, segments)
+    return CostTable(
+        codec=codec,
+        tiers=network.tier_names,
+        exit_segments=exit_segments,
+        placements=rows,
+        names=all_names,
+        terms_s=terms,
+        cost_s=terms.sum(-1),
+        codec_s=codec_s,
+        up_bytes=crossed * links.message_bytes[:, None],
+        down_bytes=crossed * links.answer_bytes,
+        compute_j=None if joules is None else np.cumsum(here[:, :, 0] * joules, axis=1)[:, list(exit_segments)],
+        energy=model,
+        coded=dict(coded or {}),
+    )
 
 
-@dataclass(frozen=True)
-class _Links:
-    """Per placement and link (P, K - 1): seconds to encode before and decode after it, bytes over it."""
+def _handing_over(placements: Ints, tiers: int, coded: Mapping[int, str]) -> Ints:
+    """The placements that cross a link at every coded cut."""
+    if not coded:
+        return placements
+    crossed = crossing_cuts(placements, tiers)
+    return placements[np.all([(crossed == cut).any(1) for cut in coded], axis=0)]
 
-    encode_s: Floats
-    decode_s: Floats
-    message_bytes: Floats
-    answer_bytes: Floats
-    hop_s: Floats
 
-    @classmethod
-    def of(cls, profiles: list[Profile], network: Network, codec: str, placements: Ints) -> _Links:
-        tiers, segments = len(profiles), placements.shape[1]
-        # link l is crossed at the cut after the last segment on tiers 0..l; at cut S nothing crosses it
-        cut = (placements[:, :, None] <= np.arange(tiers)).sum(1)  # (P, K)
-        encode, decode, size = _payload_tables(profiles, codec, segments) if tiers > 1 else (np.zeros((1, 1)),) * 3
-        source = np.arange(tiers - 1)
-        made_here = np.diff(cut[:, :-1], axis=1, prepend=-1) > 0  # the input counts as made by tier 0
-        used_next = np.diff(cut, axis=1) > 0
-        at = cut[:, :-1]
-        overhead = np.array([profile.transport.request_overhead_bytes for profile in profiles[:-1]])
-        return cls(
-            encode_s=made_here * encode[source, at],
-            decode_s=used_next * decode[source + 1, at],
-            message_bytes=size[0][at] + overhead,
-            answer_bytes=np.array([profile.transport.answer_bytes for profile in profiles[:-1]]),
-            hop_s=np.array([profile.transport.hop_s for profile in profiles[:-1]]),
-        )
-
-    def terms(self, network: Network) -> tuple[tuple[str, ...], list[Floats]]:
-        pairs = [f"{link.source}-{link.target}" for link in network.links]
-        per_byte_s = 8.0 / np.array([link.bandwidth_bps for link in network.links])
-        every = np.ones((len(self.encode_s), 1))
-        parts = {
-            "encode": self.encode_s,
-            "decode": self.decode_s,
-            "transfer:": self.message_bytes * per_byte_s,
-            "rtt:": every * np.array([link.rtt_s for link in network.links]),
-            "hop:": every * self.hop_s,
-            "return:": every * self.answer_bytes * per_byte_s,
-        }
-        names = [name + pair if name.endswith(":") else name for name in parts for pair in pairs]
-        return tuple(names), list(parts.values())
+def _segment_costs(profile: Profile, precision: str, segments: int) -> list[SegmentCost | None]:
+    """One per segment, in the precision it will run in, one row at a time; ``None`` where not measured."""
+    found: list[SegmentCost | None] = [None] * segments
+    for cost in profile.segments:
+        if cost.precision == precision_at(precision, cost.segment) and cost.batch == 1 and cost.segment < segments:
+            found[cost.segment] = cost
+    return found
 
 
 def _segment_seconds(profiles: list[Profile], precision: str) -> Floats:
-    """(K, S) median seconds, every segment in the precision it will run in."""
+    """(K, S) median seconds."""
     segments = segments_of(profiles[0])
-    table = np.full((len(profiles), segments), np.nan)
+    table = np.empty((len(profiles), segments))
     for tier, profile in enumerate(profiles):
-        for cost in profile.segments:
-            if cost.precision == precision_at(precision, cost.segment) and cost.batch == 1 and cost.segment < segments:
-                table[tier, cost.segment] = cost.median_s
-        if np.isnan(table[tier]).any() or segments_of(profile) != segments:
+        costs = _segment_costs(profile, precision, segments)
+        if None in costs or segments_of(profile) != segments:
             raise RecordMismatch(
                 f"the profile of tier {profile.tier!r} does not cover the {segments} segments, one row at a time "
                 f"in {precision}; run 'offramp profile' again"
             )
+        table[tier] = [cost.median_s for cost in costs if cost is not None]
     return table
 
 
-def _payload_tables(profiles: list[Profile], codec: str, segments: int) -> tuple[Floats, Floats, Floats]:
-    """(K, S + 1) each: encode seconds, decode seconds, bytes. The last cut is never crossed."""
-    tables = np.zeros((3, len(profiles), segments + 1))
-    for tier, profile in enumerate(profiles):
-        for cut in range(segments):
-            cost = profile.payload(cut, codec)
-            tables[:, tier, cut] = cost.encode_s, cost.decode_s, cost.payload_bytes
-    return tables[0], tables[1], tables[2]
+def _segment_joules(model: EnergyModel, profile: Profile, precision: str, segments: int) -> Floats:
+    """(S,) on the first tier."""
+    costs = _segment_costs(profile, precision, segments)
+    return np.array([model.segment_energy_j(cost) for cost in costs if cost is not None])
+
+
+def model_bytes(profile: Profile, precision: str) -> Floats:
+    """(S,) bytes of the model files of the segments on a tier.
+
+    Raises
+    ------
+    RecordMismatch : the profile does not know them
+    """
+    costs = _segment_costs(profile, precision, segments_of(profile))
+    sizes = [None if cost is None else cost.model_bytes for cost in costs]
+    if None in sizes:
+        raise RecordMismatch(
+            f"the profile of tier {profile.tier!r} does not say how large the segments are in {precision}, "
+            "and the tier declares its memory; run 'offramp profile' again"
+        )
+    return np.array(sizes, np.float64)
 
 
 def _merge(names: tuple[str, ...], terms: Floats) -> tuple[tuple[str, ...], Floats]:

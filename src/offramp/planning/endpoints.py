@@ -25,7 +25,7 @@ class _OneTier(Planner):
 
     def plan(
         self,
-        records: Records,
+        records: Records | Sequence[Records],
         profiles: Mapping[str, Profile] | Sequence[Profile],
         network: Network,
         objective: Objective,
@@ -39,6 +39,7 @@ class _OneTier(Planner):
             objective,
             temperatures=self.temperatures,
             codecs=self.codecs,
+            gates=self.gates,
             placements=[[tier] * segments],
             planner=self.name,
             alternatives=0,

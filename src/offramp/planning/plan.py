@@ -25,6 +25,7 @@ from offramp.confidence.gates.scoring import check_gates, scoring_gates
 from offramp.errors import CertificateError, ConfigError, RecordMismatch
 from offramp.planning.gate_spec import GateSpec
 from offramp.planning.objective import Objective
+from offramp.records.variant import VariantName
 
 __all__ = ["Evidence", "GateSpec", "Plan", "Prediction", "Term", "load_plan"]
 
@@ -57,7 +58,10 @@ class Term(_Value):
 
 
 class Prediction(_Value):
-    """What the plan is expected to do. Accuracy and shares come from rows that chose nothing."""
+    """What the plan is expected to do. Accuracy and shares come from rows that chose nothing.
+
+    ``energy_j`` of the first tier is modelled, where it declares an energy model; ``price`` is per sample.
+    """
 
     how: Literal["replayed"] = "replayed"
     rows: int
@@ -71,6 +75,8 @@ class Prediction(_Value):
     p95_latency_s: float
     bytes_per_sample: float
     terms: tuple[Term, ...] = ()
+    energy_j: float | None = None
+    price: float | None = None
 
 
 class Evidence(_Value):
@@ -88,7 +94,8 @@ class Plan(_Value):
     """Placement, gates, codec and precision for one cascade on one network.
 
     ``placement`` names the tier of every segment; ``gates`` has one entry per exit but the last;
-    ``temperatures`` one per exit. ``certificate`` covers the gates, and all others it lists: any of them may
+    ``temperatures`` one per exit. ``coded`` names the codec at cuts that have their own, ``codec`` that of all
+    others. ``certificate`` covers the gates, and all others it lists: any of them may
     take their place while the network changes.
     """
 
@@ -100,6 +107,7 @@ class Plan(_Value):
     gates: tuple[GateSpec, ...]
     temperatures: tuple[Annotated[float, Field(gt=0)], ...]
     codec: str = "raw"
+    coded: dict[Annotated[int, Field(ge=0)], str] = {}
     precision: str = "fp32"
     planner: str = "offramp"
     objective: Objective = Objective()
@@ -137,10 +145,29 @@ class Plan(_Value):
     @property
     def plan_id(self) -> str:
         """Twelve hexadecimal digits that name what the plan does (not what it predicts)."""
-        keys = ("cascade_fingerprint", "tiers", "placement", "gates", "temperatures", "codec", "precision")
+        keys: tuple[str, ...] = (
+            "cascade_fingerprint",
+            "tiers",
+            "placement",
+            "gates",
+            "temperatures",
+            "codec",
+            "precision",
+        )
         body = self.model_dump(mode="json")
+        if self.coded:
+            keys = (*keys, "coded")
         text = json.dumps({key: body[key] for key in keys}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def variant(self) -> str:
+        """Name of the records that hold for this plan: its precision and coded cuts."""
+        return str(VariantName(self.precision, self.coded))
+
+    def codec_at(self, cut: int) -> str:
+        """The codec of what crosses at a cut."""
+        return self.coded.get(cut, self.codec)
 
     def tier_range(self, tier: str) -> range:
         """The segments ``tier`` runs (may be empty)."""

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from offramp.confidence.settings import exits_taken
 from offramp.errors import RecordMismatch
+from offramp.links.network import Network
+from offramp.planning.coefficients import Conditions
 from offramp.planning.costs import CostTable
 from offramp.planning.plan import Plan, Prediction, Term
+from offramp.planning.value import energy_terms, price_terms
 from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
 
@@ -56,16 +59,32 @@ def replay(plan: Plan, records: Records, costs: CostTable) -> Replay:
             f"the plan has {len(plan.temperatures)} exits, the records {records.exits} "
             f"and the costs {len(costs.exit_segments)}; make them from one cascade"
         )
-    if costs.codec != plan.codec:
-        raise RecordMismatch(f"the costs are those of codec {costs.codec!r}, but the plan uses {plan.codec!r}")
+    if costs.codec != plan.codec or dict(costs.coded) != plan.coded:
+        raise RecordMismatch(
+            f"the costs are those of codec {costs.codec!r} {dict(costs.coded) or ''}, but the plan uses "
+            f"{plan.codec!r} {plan.coded or ''}"
+        )
     row = costs.row_of(plan.placement)
     taken = replay_exits(plan, records)
     correct = records.correct[taken, np.arange(len(records))]
     return Replay(taken, correct, costs.cost_s[row, taken], costs.sent_bytes[row, taken])
 
 
-def predict(plan: Plan, records: Records, costs: CostTable) -> Prediction:
+def predict(
+    plan: Plan,
+    records: Records,
+    costs: CostTable,
+    *,
+    network: Network | None = None,
+    reference: Records | None = None,
+) -> Prediction:
     """Sum a replay up; the terms add up to the mean latency.
+
+    Parameters
+    ----------
+    plan, records, costs : as for `replay`
+    network : of the costs; with it the price, and the energy where the first tier declares a model, are said too
+    reference : the same rows of the variant whose last exit losses are counted against; default ``records``
 
     Raises
     ------
@@ -75,7 +94,14 @@ def predict(plan: Plan, records: Records, costs: CostTable) -> Prediction:
     where = costs.row_of(plan.placement)
     share = np.bincount(rows.exit, minlength=records.exits) / len(records)
     terms = share @ costs.terms_s[where]
-    accuracy, last = float(rows.correct.mean()), float(records.correct[-1].mean())
+    accuracy = float(rows.correct.mean())
+    last = float((reference or records).correct[-1].mean())
+    energy_j = price = None
+    if network is not None:
+        usual = Conditions(len(costs.tiers)).usual(network)
+        price = sum(float(share @ term[where] @ usual) for term in price_terms(costs, network).values())
+        if costs.energy is not None:
+            energy_j = sum(float(share @ term[where] @ usual) for term in energy_terms(costs, network).values())
     return Prediction(
         rows=len(records),
         accuracy=accuracy,
@@ -88,4 +114,6 @@ def predict(plan: Plan, records: Records, costs: CostTable) -> Prediction:
         p95_latency_s=float(np.quantile(rows.latency_s, 0.95)),
         bytes_per_sample=float(rows.sent_bytes.mean()),
         terms=tuple(Term(name=n, mean_s=float(s)) for n, s in zip(costs.names, terms, strict=True) if s > 0),
+        energy_j=energy_j,
+        price=price,
     )

@@ -11,7 +11,7 @@ from offramp.cascade.store import write_text_atomic
 from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
 
-__all__ = ["Candidate", "FrontPoint", "SearchResult", "load_search_result"]
+__all__ = ["Candidate", "FrontPoint", "SearchResult", "Sensitivity", "load_search_result"]
 
 
 class _Value(BaseModel):
@@ -27,20 +27,30 @@ class Candidate(_Value):
 
 
 class FrontPoint(_Value):
-    """A plan no other beats in both mean latency and accuracy (both on the tune rows)."""
+    """A plan no other beats in both accuracy and ``value``, what is minimised (both on the tune rows)."""
 
     mean_latency_s: float
     accuracy: float
     placement: tuple[str, ...]
     thresholds: tuple[float | None, ...]
     codec: str
+    value: float | None = None
+    variant: str = "fp32"
+
+
+class Sensitivity(_Value):
+    """The bandwidths of a link between which the plan stays the best, all else fixed; 0 and ``None`` are no limit."""
+
+    link: str
+    low_bps: float
+    high_bps: float | None
 
 
 class SearchResult(_Value):
     """The chosen plan, the runners-up (one per placement), the one-tier plans, and the front.
 
-    ``why`` says in one sentence why the chosen plan is the best; ``binding`` names the constraint
-    that stops it from being faster (``accuracy_loss``, ``deadline`` or ``none``).
+    ``why`` says in one sentence why the chosen plan is the best; ``binding`` names the constraint that stops it
+    from being better, or ``none``; ``sensitivity`` has one entry per link where it was asked for.
     """
 
     plan: Plan
@@ -49,6 +59,7 @@ class SearchResult(_Value):
     front: tuple[FrontPoint, ...]
     binding: str
     why: str
+    sensitivity: tuple[Sensitivity, ...] = ()
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""

@@ -105,7 +105,7 @@ def _random_row(spec: TensorSpec, generator: np.random.Generator) -> Array:
 
 def _overheads(manifest: Manifest, plan: Plan) -> tuple[int, int]:
     """Bytes of a one-row request beside its tensors, and of its response."""
-    codec = codec_named(plan.codec)
+    codec = codec_named(plan.codec_at(0))
     row = [np.zeros([1, *(size or 1 for size in spec.row_shape)], spec.dtype) for spec in manifest.inputs]
     payloads = [codec.encode(tensor) for tensor in row]
     request = build_request(manifest.name, 0, plan.plan_id, 1.0, codec, manifest.inputs, row, payloads)

@@ -35,6 +35,7 @@ class Route:
     next_tier: str | None
     gates: tuple[Gate, ...]
     temperatures: tuple[float, ...]
+    #: of what it hands over
     codec: Codec
     #: precision of every segment of the cascade
     precisions: tuple[str, ...]
@@ -58,7 +59,7 @@ class Route:
             beyond,
             tuple(gate.decides for gate in plan.gates),
             plan.temperatures,
-            codec_named(plan.codec),
+            codec_named(plan.codec_at(mine.stop)),
             tuple(segments_of(plan.precision, segments)),
         )
 

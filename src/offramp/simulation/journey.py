@@ -62,8 +62,7 @@ def journeys(
         )
     placement = [plan.tiers.index(tier) for tier in plan.placement]
     exit_segments = exit_segments_of(chosen[0], len(plan.temperatures))
-    coded: Mapping[int, str] = getattr(plan, "coded", {})
-    codecs = [coded.get(cut, plan.codec) for cut in range(len(placement))]
+    codecs = [plan.codec_at(cut) for cut in range(len(placement))]
     return [_journey(placement, last, codecs, plan.precision, chosen, network) for last in exit_segments]
 
 
