@@ -71,7 +71,7 @@ def test_hysteresis_holds_a_plan_back() -> None:
 
 
 def test_an_infeasible_moment_keeps_the_plan() -> None:
-    quick_s = replanner().replan(1e9).mean_latency_s
+    quick_s = replanner().replan(1e9).value
     controller = ReplanningController(replanner(deadline_s=quick_s * 2.4), [LinkView(Ewma(1e9, weight=1.0))])
     plan = controller.plan_at(0.0)
     tell(controller, 1e3, 1)

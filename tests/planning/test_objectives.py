@@ -142,10 +142,10 @@ def _paid(case: Instance, table: CostTable, row: int, exit_index: int, precision
     if case.network.links:
         energy += model.sent_energy_j(up[0], 8 * up[0] / case.network.links[0].bandwidth_bps)
     sent = float(up[0]) if len(up) else 0.0
-    return {"latency": latency, "energy": energy, "bytes": sent, "price": price, "stages": np.array(stages)}  # type: ignore[dict-item]
+    return {"latency": latency, "energy": energy, "bytes": sent, "price": price, "stages": np.array(stages)}
 
 
-def _point(per_exit: list[dict[str, float]], exits: np.ndarray, loss: float, goal: Objective, fits: bool) -> Point:  # type: ignore[type-arg]
+def _point(per_exit: list[dict[str, float]], exits: np.ndarray, loss: float, goal: Objective, fits: bool) -> Point:
     latency = np.array([one["latency"] for one in per_exit])[exits]
     if goal.minimise == "latency_quantile":
         value = float(np.sort(latency)[int(np.ceil(goal.quantile * len(latency) - 1e-9)) - 1])
@@ -327,15 +327,15 @@ def test_what_cannot_be_is_said_in_one_sentence() -> None:
         search(records, case.profiles, network, objective, temperatures=case.temperatures)
 
     with pytest.raises(PlanInfeasible, match=rf"pin 1={device} contradicts 0={cloud}"):
-        find(Objective(pins=[f"0={cloud}", f"1={device}"]))  # type: ignore[list-item]
+        find(Objective(pins=[f"0={cloud}", f"1={device}"]))
     with pytest.raises(ConfigError, match="pin 9=device: the segments are numbered 0 to 2"):
-        find(Objective(pins=["9=device"]))  # type: ignore[list-item]
+        find(Objective(pins=["9=device"]))
     with pytest.raises(ConfigError, match="unknown tier 'moon'"):
-        find(Objective(pins=["0=moon"]))  # type: ignore[list-item]
+        find(Objective(pins=["0=moon"]))
     with pytest.raises(ValueError, match="SEGMENT=TIER"):
-        Objective(pins=["device"])  # type: ignore[list-item]
+        Objective(pins=["device"])
     with pytest.raises(PlanInfeasible, match="pins and input_stays"):
-        find(Objective(pins=[f"0={cloud}"], input_stays=True))  # type: ignore[list-item]
+        find(Objective(pins=[f"0={cloud}"], input_stays=True))
     tiny = Network(tuple(replace(t, memory_bytes=1.0) for t in case.network.tiers), case.network.links, "tiny")
     with pytest.raises(PlanInfeasible, match=r"no placement fits the memory: the nearest needs [\d,]+ bytes on"):
         find(Objective(), tiny)

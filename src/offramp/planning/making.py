@@ -8,15 +8,16 @@ import numpy as np
 
 from offramp.errors import RecordMismatch
 from offramp.links.network import Network
-from offramp.planning.costs import CostTable, cost_table
+from offramp.planning.costs import cost_table
 from offramp.planning.gate_spec import GateSpec
 from offramp.planning.objective import Objective
-from offramp.planning.plan import Evidence, Plan, Prediction
+from offramp.planning.plan import Evidence, Plan
 from offramp.planning.replay import predict
 from offramp.profiles.profile import Profile
 from offramp.records.records import Records
+from offramp.records.variant import VariantName
 
-__all__ = ["coded_profiles", "exit_temperatures", "make_plan", "split_variant", "whole_request"]
+__all__ = ["exit_temperatures", "make_plan", "whole_request"]
 
 
 def make_plan(
@@ -52,40 +53,37 @@ def make_plan(
     NotEnoughSamples : no tune or no calibrate rows
     """
     source = records.provenance
-    precision, coded = split_variant(source.variant)
-    costed = profiles if not coded else coded_profiles(profiles, codec, coded)
-    tiers = {name: index for index, name in enumerate(network.tier_names)}
-    unknown = [name for name in placement if name not in tiers]
+    name = VariantName.parse(source.variant)
+    tiers = {tier: index for index, tier in enumerate(network.tier_names)}
+    unknown = [tier for tier in placement if tier not in tiers]
     if unknown:
         raise RecordMismatch(f"placement names tier {unknown[0]!r}, but the tiers are {', '.join(tiers)}")
-    table = cost_table(
-        costed, network, codec, records.exits, np.array([[tiers[name] for name in placement]]), precision
-    )
+    rows = np.array([[tiers[tier] for tier in placement]])
+    table = cost_table(profiles, network, codec, records.exits, rows, name.precision, name.coded)
     held_out = records.on("calibrate")
-    plan = Plan.model_validate(
-        {
-            "cascade": source.cascade,
-            "cascade_fingerprint": source.cascade_fingerprint,
-            "tiers": network.tier_names,
-            "placement": tuple(placement),
-            "gates": tuple(GateSpec(threshold=threshold) for threshold in thresholds),
-            "temperatures": exit_temperatures(records, temperatures),
-            "codec": codec,
-            "precision": precision,
-            "planner": planner,
-            "objective": objective,
-            "evidence": Evidence(
-                data=source.data,
-                data_sha256=source.data_sha256,
-                tune_rows=len(records.on("tune")),
-                calibrate_rows=len(held_out),
-                settings=settings,
-                placements=placements,
-            ),
-            **({"coded": coded} if coded else {}),
-        }
+    plan = Plan(
+        cascade=source.cascade,
+        cascade_fingerprint=source.cascade_fingerprint,
+        tiers=network.tier_names,
+        placement=tuple(placement),
+        gates=tuple(GateSpec(threshold=threshold) for threshold in thresholds),
+        temperatures=exit_temperatures(records, temperatures),
+        codec=codec,
+        coded=dict(name.coded),
+        precision=name.precision,
+        planner=planner,
+        objective=objective,
+        evidence=Evidence(
+            data=source.data,
+            data_sha256=source.data_sha256,
+            tune_rows=len(records.on("tune")),
+            calibrate_rows=len(held_out),
+            settings=settings,
+            placements=placements,
+        ),
     )
-    return plan.model_copy(update={"predicted": _predicted(plan, held_out, table, reference)})
+    against = None if reference is None else reference.on("calibrate")
+    return plan.model_copy(update={"predicted": predict(plan, held_out, table, network=network, reference=against)})
 
 
 def whole_request(exits: int, chosen: int) -> tuple[float | None, ...]:
@@ -113,42 +111,3 @@ def exit_temperatures(records: Records, temperatures: Sequence[float] | None) ->
             "run 'offramp calibrate' on the cascade of the records"
         )
     return values
-
-
-def split_variant(variant: str) -> tuple[str, dict[int, str]]:
-    """Precision and coded cuts of records made as ``PRECISION`` or ``PRECISION+CODEC@CUT``.
-
-    Examples
-    --------
-    >>> split_variant("int8:1+affine4@2"), split_variant("fp32")
-    (('int8:1', {2: 'affine4'}), ('fp32', {}))
-    """
-    precision, *cuts = variant.split("+")
-    pairs = [cut.rpartition("@") for cut in cuts]
-    return precision, {int(cut): codec for codec, _, cut in pairs}
-
-
-def coded_profiles(
-    profiles: Mapping[str, Profile] | Sequence[Profile], codec: str, coded: Mapping[int, str]
-) -> list[Profile]:
-    """The profiles with the payloads of other codecs under the name of ``codec`` at some cuts.
-
-    Raises
-    ------
-    RecordMismatch : a codec was not measured at its cut
-    """
-    known = list(profiles.values()) if isinstance(profiles, Mapping) else list(profiles)
-    result = []
-    for profile in known:
-        own = [profile.payload(cut, name).model_copy(update={"codec": codec}) for cut, name in coded.items()]
-        kept = [cost for cost in profile.payloads if cost.codec != codec or cost.cut not in coded]
-        result.append(profile.model_copy(update={"payloads": (*kept, *own)}))
-    return result
-
-
-def _predicted(plan: Plan, held_out: Records, table: CostTable, reference: Records | None) -> Prediction:
-    found = predict(plan, held_out, table)
-    if reference is None:
-        return found
-    last = float(reference.on("calibrate").correct[-1].mean())
-    return found.model_copy(update={"accuracy_last_exit": last, "accuracy_loss": last - found.accuracy})

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from offramp.confidence.settings import TINY, GateSettings, exits_taken
 from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.network import Network
-from offramp.planning.coefficients import Conditions, coefficients
 from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
-from offramp.planning.search import prepare
+from offramp.planning.problem import Problem, prepare
 from offramp.planning.vertices import lower_vertices, tail_shares
-from offramp.planning.writer import Writer
+from offramp.planning.writer import plan_of
 from offramp.profiles.profile import Profile
 from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
@@ -80,7 +79,7 @@ class MostAccurate:
             raise ConfigError(f"slack must lie in [0, 1), not {slack}")
         goal = Objective(accuracy_loss=1.0, deadline_s=deadline_s)
         self.network, self.deadline_s, self.slack = network, deadline_s, slack
-        self._writer = prepare(
+        problem = prepare(
             records,
             profiles,
             network,
@@ -91,16 +90,15 @@ class MostAccurate:
             planner="most-accurate",
             max_settings=max_settings,
         )
-        choices, reach = self._writer.choices, self._writer.reach
-        table = np.stack([coefficients(each, network) for each in choices.tables])
-        self.conditions = Conditions(len(network.tiers))
-        self._rows = np.asarray(reach, np.intp)
+        choices, reach, settings = problem.choices, problem.reach, problem.variants[0].settings
+        self._problem = problem
+        self.conditions = choices.conditions
+        self._rows = reach
         #: (R, E, C) of `offramp.planning.coefficients.Conditions`, and the last tier (R,) of every row
-        self.coefficients: Floats = table[choices.table[reach], choices.placement[reach]]
+        self.coefficients: Floats = choices.latency_coefficients[reach]
         self.last_tier = np.asarray(choices.tiers[reach, -1])
-        self._settings, self._last_exit = _kept(self._writer, slack)
-        self._share = self._writer.settings.share[self._settings]
-        self._accuracy = self._writer.settings.accuracy[self._settings]
+        self._settings, self._last_exit = _kept(problem, slack)
+        self._share, self._accuracy = settings.share[self._settings], settings.accuracy[self._settings]
         self._plans: dict[tuple[int, int], Plan] = {}
 
     def choose(
@@ -153,7 +151,7 @@ class MostAccurate:
         """The plan of a choice, with its prediction for the network prepared with; the same object every time."""
         key = (chosen.row, chosen.setting)
         if key not in self._plans:
-            self._plans[key] = self._writer.plan(*key)
+            self._plans[key] = plan_of(self._problem, *key)
         return self._plans[key]
 
     def cost_s(
@@ -185,23 +183,24 @@ class MostAccurate:
         )
 
 
-def _kept(writer: Writer, slack: float) -> tuple[Index, Index]:
+def _kept(problem: Problem, slack: float) -> tuple[Index, Index]:
     """(V,) settings worth having, and the last exit (V,) each of them can reach."""
-    settings = writer.settings
+    settings = problem.variants[0].settings
     kept: dict[int, int] = {}
-    for exit_index, here in enumerate(_by_last_exit(settings, writer.records.exits)):
+    for exit_index, here in enumerate(_by_last_exit(settings, problem.records.exits)):
         near = here[settings.accuracy[here] >= settings.accuracy[here].max() - slack - TINY]
         near = near[lower_vertices(tail_shares(settings.share[near]))]  # those that may be fastest
-        kept |= dict.fromkeys([int(here[-1]), *_as_good(writer, near, exit_index, slack)], exit_index)
+        kept |= dict.fromkeys([int(here[-1]), *_as_good(problem, near, exit_index, slack)], exit_index)
     return np.array(list(kept), np.intp), np.array(list(kept.values()), np.intp)
 
 
-def _as_good(writer: Writer, near: Index, exit_index: int, slack: float) -> list[int]:
+def _as_good(problem: Problem, near: Index, exit_index: int, slack: float) -> list[int]:
     """Settings that lose no more than ``slack`` against an exit alone, beyond chance, on the calibrate rows."""
-    rows = writer.held_out
-    score = gate_scores(rows, writer.temperatures, writer.gates)
+    variant = problem.variants[0]
+    rows = variant.held_out
+    score = gate_scores(rows, problem.temperatures, problem.gates)
     found = []
-    for setting, thresholds in zip(near.tolist(), writer.settings.thresholds_of(near), strict=True):
+    for setting, thresholds in zip(near.tolist(), variant.settings.thresholds_of(near), strict=True):
         right = rows.correct[exits_taken(score, thresholds), np.arange(len(rows))]
         gained = right.astype(int) - rows.correct[exit_index]
         if gained.sum() + slack * len(rows) >= _ONE_SIDED * np.sqrt(np.abs(gained).sum()) - TINY:

@@ -137,6 +137,18 @@ class Replanner:
         self._last = index
         return Choice(index, value)
 
+    def value(
+        self,
+        choice: Choice,
+        bandwidth_bps: float | Sequence[float] | None = None,
+        rtt_s: float | Sequence[float] | None = None,
+        load: float | Sequence[float] = 1.0,
+    ) -> float:
+        """What a choice comes to now; infinite where it needs a link that is down or breaks a limit."""
+        vector, tiers = self.vector(bandwidth_bps, rtt_s, load)
+        works = self._pairs.works(choice.index, vector, tiers)
+        return self._pairs.value_of(choice.index, vector) if works else float(np.inf)
+
     def plan_of(self, choice: Choice, network: Network | None = None) -> Plan:
         """The plan of a choice, with its prediction for ``network`` (default the one prepared with), unloaded."""
         problem = self._problem

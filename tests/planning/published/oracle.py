@@ -9,7 +9,6 @@ import numpy as np
 
 from offramp.confidence.settings import evaluate
 from offramp.planning.costs import cost_table
-from offramp.planning.making import coded_profiles, split_variant
 from offramp.planning.plan import Plan
 from offramp.planning.replay import plan_thresholds
 from offramp.profiles.profile import PayloadCost, Profile
@@ -22,11 +21,7 @@ def tune_latency(case: Instance, plan: Plan, records: Records | None = None) -> 
     """Mean latency and accuracy of a plan on the tune rows."""
     tune = (records or case.records).on("tune")
     share, accuracy = evaluate(confidences(tune, plan.temperatures), tune.correct, plan_thresholds(plan)[None])
-    profiles = list(case.profiles.values())
-    precision, coded = split_variant(tune.provenance.variant)
-    table = cost_table(
-        coded_profiles(profiles, plan.codec, coded), case.network, plan.codec, tune.exits, precision=precision
-    )
+    table = cost_table(case.profiles, case.network, plan.codec, tune.exits, precision=plan.precision, coded=plan.coded)
     return float(share[0] @ table.cost_s[table.row_of(plan.placement)]), float(accuracy[0])
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.errors import PlanInfeasible, RecordMismatch
-from offramp.planning.making import coded_profiles, make_plan, split_variant
+from offramp.planning.making import make_plan
 from offramp.planning.objective import Objective
 from offramp.planning.search import search
-from tests.planning.published.oracle import coded_variant, tune_latency
+from tests.planning.published.oracle import tune_latency
 from tests.support.instances import make_instance
 
 PUBLISHED = {
@@ -74,14 +74,3 @@ def test_a_plan_from_a_decision() -> None:
         make_plan(*tables, placement=["moon"] * 4, thresholds=[None, None], planner="me")
     with pytest.raises(RecordMismatch, match="1 temperatures for the 3 exits"):
         make_plan(*tables, placement=found.placement, thresholds=[None, None], planner="me", temperatures=[1.0])
-
-
-def test_payloads_of_another_codec_take_the_place_of_the_plans() -> None:
-    case = coded_variant(make_instance(8), "uint8", 1, 0.0, size=7.0)
-    profiles = coded_profiles(case.profiles, "raw", {1: "uint8"})
-    before = case.profiles["device"]
-    assert profiles[0].payload(1, "raw").payload_bytes == 7.0
-    assert profiles[0].payload(2, "raw") == before.payload(2, "raw")
-    with pytest.raises(RecordMismatch, match="no payload for cut 2 and codec 'uint8'"):
-        coded_profiles(case.profiles, "raw", {2: "uint8"})
-    assert split_variant("fp32+affine4@1+uint8@2") == ("fp32", {1: "affine4", 2: "uint8"})

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.hysteresis import Hysteresis
 from offramp.planning.controllers.base import Controller, Sent
 from offramp.planning.controllers.link_view import LinkView
 from offramp.planning.plan import Plan
-from offramp.planning.replanner import Choice, Replanner
+from offramp.planning.replanner import Replanner
 
 __all__ = ["ReplanningController"]
 
@@ -25,7 +23,7 @@ class ReplanningController(Controller):
     ----------
     replanner : prepared for the chain of the links
     links : one view per link of its network
-    hysteresis : costs are mean latencies in seconds; default: every better plan is worth it
+    hysteresis : in the unit of what the replanner minimises; default: every better plan is worth it
 
     Raises
     ------
@@ -38,22 +36,18 @@ class ReplanningController(Controller):
             raise ConfigError(f"{len(links)} views for {len(replanner.network.links)} links; give one for each")
         self.replanner, self.links = replanner, tuple(links)
         self.hysteresis = hysteresis or Hysteresis()
-        index, self._mean, self._late = replanner.rows(len(replanner.network.tiers))
-        self._place = {int(pair): place for place, pair in enumerate(index)}
-        self._within = [
-            {int(pair) for pair in replanner.rows(tiers)[0]} for tiers in range(1, len(replanner.network.tiers) + 1)
-        ]
         self._plans: dict[int, Plan] = {}
         self._seen = self._versions()
-        self._current = replanner.replan(self._rates()).index
+        self._current = replanner.replan(self._rates())
 
     def plan_at(self, now_s: float) -> Plan:
         if self._versions() != self._seen:
             self._seen = self._versions()
             self._consider(now_s)
-        if self._current not in self._plans:
-            self._plans[self._current] = self.replanner.plan_of(Choice(self._current, 0.0))
-        return self._plans[self._current]
+        index = self._current.index
+        if index not in self._plans:
+            self._plans[index] = self.replanner.plan_of(self._current)
+        return self._plans[index]
 
     def observe(self, sent: Sent) -> None:
         self.links[sent.link].observe(sent)
@@ -64,18 +58,9 @@ class ReplanningController(Controller):
             best = self.replanner.replan(rates)
         except PlanInfeasible:
             return
-        if best.index != self._current and self.hysteresis.decide(self._cost_s(rates), best.mean_latency_s, now_s):
-            self._current = best.index
-
-    def _cost_s(self, rates: list[float]) -> float:
-        """Mean latency of the current plan now; infinite where it cannot work or misses the deadline."""
-        vector, tiers = self.replanner.vector(rates)
-        place = self._place[self._current]
-        if self._current not in self._within[tiers - 1]:
-            return float(np.inf)
-        if self._late is not None and self._late[place] @ vector > self.replanner.deadline_s:
-            return float(np.inf)
-        return float(self._mean[place] @ vector)
+        same = best.index == self._current.index
+        if not same and self.hysteresis.decide(self.replanner.value(self._current, rates), best.value, now_s):
+            self._current = best
 
     def _rates(self) -> list[float]:
         return [view.bandwidth_bps for view in self.links]

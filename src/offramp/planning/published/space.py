@@ -14,11 +14,12 @@ from offramp.errors import ConfigError, PlanInfeasible, RecordMismatch
 from offramp.links.network import Network
 from offramp.planning.costs import CostTable, by_tier, cost_table
 from offramp.planning.explain import milliseconds
-from offramp.planning.making import coded_profiles, exit_temperatures, make_plan, split_variant
+from offramp.planning.making import exit_temperatures, make_plan
 from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
 from offramp.profiles.profile import Profile
 from offramp.records.records import Records
+from offramp.records.variant import VariantName
 
 __all__ = ["Space", "lossless_codecs", "two_tier_placements"]
 
@@ -72,10 +73,10 @@ class Space:
         tables: list[CostTable] = []
         of_table: list[tuple[int, Index]] = []
         for which, variant in enumerate(records):
-            precision, coded = split_variant(variant.provenance.variant)
+            name = VariantName.parse(variant.provenance.variant)
+            coded = name.coded
             for codec in names[:1] if coded else names:
-                costed = coded_profiles(chosen, codec, coded) if coded else chosen
-                tables.append(cost_table(costed, network, codec, variant.exits, placements, precision))
+                tables.append(cost_table(chosen, network, codec, variant.exits, placements, name.precision, coded))
                 used = _hands_over(placements, coded) if coded else placements[:, -1] > (-1 if codec == names[0] else 0)
                 of_table.append((which, np.flatnonzero(used)))
         return cls(
