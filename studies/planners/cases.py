@@ -45,22 +45,22 @@ def records_files(examples: Path = EXAMPLES) -> dict[str, Path]:
 def cases(examples: Path = EXAMPLES, profiles: Path = PROFILES) -> Iterator[Case | Skipped]:
     """Every cascade with committed records: ready, or why it is left out."""
     for name, path in records_files(examples).items():
-        file = profiles / f"{name}.json"
-        if not file.is_file():
-            yield Skipped(name, "no profile; 'python -m studies.planners.measure' makes one where the cascade is")
-            continue
         try:
-            records, profile = load_records(path), load_profile(file)
-            records.require(profile.cascade_fingerprint)
-            tune = records.on("tune")
-            records.on("calibrate")
-            temperatures = tuple(fit_temperature(logits, tune.labels) for logits in tune.logits)
+            yield _case(name, load_records(path), profiles / f"{name}.json")
         except NotEnoughSamples:
             yield Skipped(name, "its records have no tune or calibrate rows")
         except OfframpError as error:
             yield Skipped(name, str(error))
-        else:
-            yield Case(name, records, profile, temperatures)
+
+
+def _case(name: str, records: Records, file: Path) -> Case | Skipped:
+    tune = records.on("tune")
+    records.on("calibrate")
+    if not file.is_file():
+        return Skipped(name, "no profile; 'python -m studies.planners.measure' makes one where the cascade is")
+    profile = load_profile(file)
+    records.require(profile.cascade_fingerprint)
+    return Case(name, records, profile, tuple(fit_temperature(logits, tune.labels) for logits in tune.logits))
 
 
 def tier_profile(profile: Profile, tier: str, slow_down: float) -> Profile:

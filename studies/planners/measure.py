@@ -42,7 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, path in records_files().items():
         if options.names and name not in options.names:
             continue
-        fingerprint = load_records(path).provenance.cascade_fingerprint
+        records = load_records(path)
+        if not {"tune", "calibrate"} <= set(records.split.tolist()):
+            print(f"{name}: its records have no tune or calibrate rows; skipped", file=sys.stderr)
+            continue
+        fingerprint = records.provenance.cascade_fingerprint
         cascade = next((one for one in built if one.manifest.fingerprint == fingerprint), None)
         if cascade is None:
             print(f"{name}: its cascade is not here; skipped", file=sys.stderr)

@@ -85,16 +85,18 @@ def test_a_slower_tier_is_modelled(case: Case) -> None:
     assert slow.payloads[0].payload_bytes == case.profile.payloads[0].payload_bytes
 
 
-def test_cascades_without_a_profile_are_left_out(tmp_path: Path) -> None:
-    folder = tmp_path / "examples" / "one" / "records"
-    folder.mkdir(parents=True)
-    (folder / "fp32.parquet").write_bytes(b"")
-    found = list(cases(tmp_path / "examples", tmp_path))
-    assert found == [Skipped("one", "no profile; 'python -m studies.planners.measure' makes one where the cascade is")]
-    (tmp_path / "one.json").write_text("{}")
-    (damaged,) = cases(tmp_path / "examples", tmp_path)
-    assert isinstance(damaged, Skipped)
-    assert "records" in damaged.reason or "profile" in damaged.reason
+def test_cascades_without_a_profile_or_rows_are_left_out(tmp_path: Path, case: Case) -> None:
+    for name, records in {"bare": case.records, "testing": case.records.on("test"), "whole": case.records}.items():
+        records.save(tmp_path / "examples" / name / "records" / "fp32.parquet")
+    (tmp_path / "examples" / "damaged" / "records").mkdir(parents=True)
+    (tmp_path / "examples" / "damaged" / "records" / "fp32.parquet").write_bytes(b"")
+    case.profile.save(tmp_path / "whole.json")
+    found = {one.name: one for one in cases(tmp_path / "examples", tmp_path)}
+    reasons = {name: one.reason for name, one in found.items() if isinstance(one, Skipped)}
+    assert reasons["bare"].startswith("no profile")
+    assert reasons["testing"] == "its records have no tune or calibrate rows"
+    assert "damaged" in reasons
+    assert isinstance(found["whole"], Case)
 
 
 def test_a_committed_cascade(monkeypatch: pytest.MonkeyPatch) -> None:
