@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from offramp.errors import ConfigError, PlanInfeasible
 from offramp.planning.costs import cost_table
 from offramp.planning.most_accurate import MostAccurate
 from offramp.planning.replay import plan_thresholds, replay
+from offramp.profiles.profile import PayloadCost
 from offramp.records.confidences import confidences
 from tests.support.instances import Instance, make_instance
 
@@ -62,10 +65,11 @@ def test_against_every_exit_of_every_placement(
     assert planner.plan_of(planner.choose(bandwidth)) is plan
     tune = case.records.on("tune")
     rows = replay(plan, tune, tables[plan.codec])
-    assert float(rows.correct.mean()) == pytest.approx(chosen.accuracy)
+    assert float(rows.correct.mean()) >= chosen.accuracy - slack - 1e-9
     assert float(rows.latency_s.mean()) == pytest.approx(chosen.mean_latency_s)
     deepest = np.flatnonzero(in_time.any((0, 1)))
-    assert chosen.accuracy >= tune.correct[deepest].mean(1).max() - slack - 1e-9
+    best = tune.correct[deepest].mean(1).max()
+    assert chosen.accuracy >= best - slack - 1e-9
     # whatever the confidence, no path is too long
     table = tables[plan.codec]
     cost = table.cost_s[table.row_of(plan.placement)]
@@ -86,16 +90,40 @@ def _least_latency(case, planner, in_time, tables, accuracy) -> float:  # type: 
     return float(min(found))
 
 
-def test_gates_lose_nothing_on_the_calibrate_rows() -> None:
+def test_gates_take_the_place_of_an_exit_only_where_they_are_better() -> None:
+    gated = 0
     for seed in range(20):
-        case = make_instance(seed, 3, 2, 3, 200)
+        case = make_instance(seed, 3, 2, 3, 400)
         planner = planner_of(case, 10.0)
         plan = planner.plan_of(planner.choose())
         held_out = case.records.on("calibrate")
         taken = exits_taken(confidences(held_out, case.temperatures), plan_thresholds(plan))
-        accuracy = held_out.correct[taken, np.arange(len(held_out))].mean()
-        last = int(np.argmax([gate.threshold == 0 for gate in plan.gates] + [True]))
-        assert accuracy >= held_out.correct[last].mean() - 1e-12
+        last = [*(gate.threshold == 0 for gate in plan.gates), True].index(True)
+        gained = held_out.correct[taken, np.arange(len(held_out))].astype(int) - held_out.correct[last]
+        assert gained.sum() >= 1.6 * np.sqrt(np.abs(gained).sum())
+        gated += plan.thresholds[:last] != (None,) * last
+    assert gated > 0
+
+
+def test_a_lossy_variant_is_there_where_nothing_else_is_in_time() -> None:
+    case = make_instance(5, 3, 2, 2, 400)
+    payloads = [PayloadCost(cut=cut, codec="jpeg", payload_bytes=10.0, encode_s=0.0, decode_s=0.0) for cut in range(3)]
+    profiles = {
+        tier: profile.model_copy(update={"payloads": (*profile.payloads, *payloads)})
+        for tier, profile in case.profiles.items()
+    }
+    worse = case.records.logits.copy()
+    worse[:, ::21] = -worse[:, ::21]  # five rows of a hundred are wrong now
+    lossy = replace(case.records, logits=worse, provenance=replace(case.records.provenance, variant="fp32+jpeg@0"))
+    options = {"temperatures": case.temperatures, "max_settings": MOST}
+    away = [("edge", "edge", "edge")]
+    both = MostAccurate([case.records, lossy], profiles, case.network, 10.0, placements=away, **options)  # type: ignore[arg-type]  # keywords
+    assert both.plan_of(both.choose(1e6)).coded == {}
+    tight = both.fastest(both.cost_s(1e4))
+    assert both.plan_of(tight).coded == {0: "jpeg"}
+    squeezed = both.choose(1e4, deadline_s=1.01 * tight.longest_s)
+    assert both.plan_of(squeezed).coded == {0: "jpeg"}
+    assert squeezed.accuracy < both.choose(1e6).accuracy
 
 
 def test_an_outage_leaves_the_device() -> None:

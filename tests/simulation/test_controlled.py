@@ -120,26 +120,27 @@ def test_an_outage_is_answered_from_the_device_at_the_deadline() -> None:
     assert dead.miss_rate(deadline_s) == 0.0
 
 
-def test_without_an_exit_on_the_device_an_outage_is_waited_for() -> None:
+def test_without_an_exit_on_the_device_it_computes_one_in_time() -> None:
     case = make_instance(2, 2, 2, 2, rows=6)
     away = split_plan(case).model_copy(update={"placement": ("edge", "edge")})
+    first_s = float(cost_table(case.profiles, case.network, "raw", 2).cost_s[0, 0])
     rate = case.network.links[0].bandwidth_bps
     traces = {"device-edge": Trace((0.0, 2.0, 3.5), (rate, 0.0, rate))}
-    found = simulate_controlled(
-        FixedController(away), case.records, case.profiles, case.network, evenly(1.0, 6), traces, deadline_s=0.4
-    )
-    assert found.late(0.4).tolist() == [False, False, True, True, False, False]
-    assert not found.degraded.any()
+    tables = case.records, case.profiles, case.network, evenly(1.0, 6), traces
+    controller = Alternating(away)
+    found = simulate_controlled(controller, *tables, deadline_s=0.4)
+    assert found.degraded.tolist() == [False, False, True, True, False, False]
+    assert found.latency_s[2:4] == pytest.approx(0.4)
+    assert found.exit.tolist() == [1, 1, 0, 0, 1, 1]
+    assert [sent.seconds for sent in controller.told if not sent.done] == pytest.approx([0.4 - first_s] * 2, abs=1e-3)
+    hasty = simulate_controlled(FixedController(away), *tables, deadline_s=first_s / 2)
+    assert hasty.late(first_s / 2).all()
+    assert hasty.latency_s[2] == pytest.approx(1.5 * first_s)  # too late anyway, so it waits to the end
+    waits = simulate_controlled(FixedController(away), *tables)
+    assert waits.late(0.4).tolist() == [False, False, True, True, False, False]
+    assert not waits.degraded.any()
     with pytest.raises(LinkDown, match="ends in an outage"):
-        simulate_controlled(
-            FixedController(away),
-            case.records,
-            case.profiles,
-            case.network,
-            evenly(1.0, 6),
-            {"device-edge": constant(0.0)},
-            deadline_s=0.4,
-        )
+        simulate_controlled(FixedController(away), *tables[:4], {"device-edge": constant(0.0)})
 
 
 def test_slow_work_on_the_device_stops_at_the_deadline() -> None:
@@ -154,7 +155,7 @@ def test_slow_work_on_the_device_stops_at_the_deadline() -> None:
     )
     assert found.degraded.all()
     assert (found.exit == 0).all()
-    assert found.latency_s == pytest.approx(deadline_s)
+    assert found.latency_s == pytest.approx(first_s)  # the rest would be too late, so it is not begun
 
 
 def test_a_monitor_reports_on_time() -> None:

@@ -12,6 +12,7 @@ from offramp.confidence.settings import TINY, GateSettings, exits_taken
 from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.network import Network
 from offramp.planning.objective import Objective
+from offramp.planning.pareto import undominated_rows
 from offramp.planning.plan import Plan
 from offramp.planning.problem import Problem, prepare
 from offramp.planning.vertices import lower_vertices, tail_shares
@@ -31,8 +32,8 @@ _ONE_SIDED = 1.645
 
 @dataclass(frozen=True, slots=True)
 class InTime:
-    """A placement with its codec (``row``) and gates (``setting``): accuracy and mean latency on the tune rows, and
-    the latency of the longest path."""
+    """A choice of placement, variant and codec (``row``) and gates (``setting``), with the accuracy one may count on,
+    the mean latency on the tune rows and the latency of the longest path."""
 
     row: int
     setting: int
@@ -45,10 +46,13 @@ class MostAccurate:
     """Answers any network with the most accurate plan none of whose paths is longer than the deadline.
 
     A path is in time by its placement and the exit it ends at, so for every exit the gates are chosen that are most
-    accurate among those which let no sample beyond it, whatever the sample: on the tune rows, and kept only if they
-    are no less accurate than that exit alone on the calibrate rows. Among plans within ``slack`` of the best accuracy
-    the one of least mean latency is taken, then the earlier codec and placement. Edgent's plans, one exit for all
-    samples, are among those compared.
+    accurate on the tune rows among those which let no sample beyond it, whatever the sample. What is compared is the
+    accuracy one may count on: for one exit of the reference for all samples that of the tune rows; for gates, and for
+    other variants, that of the same exit of the reference plus what they gain on the calibrate rows, less 1.645
+    standard deviations of this gain. So gates and lossy variants take the place of a plain exit in time only if they
+    are better, or lose no more than ``slack``, beyond chance. Of plans within ``slack`` of the best the one of least
+    mean latency is taken, then the more accurate, the earlier variant, codec and placement. Edgent's plans, one exit
+    for all samples, are among those compared.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ class MostAccurate:
 
     def __init__(
         self,
-        records: Records,
+        records: Records | Sequence[Records],
         profiles: Mapping[str, Profile] | Sequence[Profile],
         network: Network,
         deadline_s: float,
@@ -79,7 +83,7 @@ class MostAccurate:
             raise ConfigError(f"slack must lie in [0, 1), not {slack}")
         goal = Objective(accuracy_loss=1.0, deadline_s=deadline_s)
         self.network, self.deadline_s, self.slack = network, deadline_s, slack
-        problem = prepare(
+        self._problem = prepare(
             records,
             profiles,
             network,
@@ -90,15 +94,20 @@ class MostAccurate:
             planner="most-accurate",
             max_settings=max_settings,
         )
-        choices, reach, settings = problem.choices, problem.reach, problem.variants[0].settings
-        self._problem = problem
+        choices = self._problem.choices
         self.conditions = choices.conditions
-        self._rows = reach
+        self._rows = _undominated(self._problem)
         #: (R, E, C) of `offramp.planning.coefficients.Conditions`, and the last tier (R,) of every row
-        self.coefficients: Floats = choices.latency_coefficients[reach]
-        self.last_tier = np.asarray(choices.tiers[reach, -1])
-        self._settings, self._last_exit = _kept(problem, slack)
-        self._share, self._accuracy = settings.share[self._settings], settings.accuracy[self._settings]
+        self.coefficients: Floats = choices.latency_coefficients[self._rows]
+        self.last_tier = np.asarray(choices.tiers[self._rows, -1])
+        kept = [_kept(self._problem, which, slack) for which in range(len(self._problem.variants))]
+        variants = self._problem.variants
+        self._settings = np.concatenate([each.setting for each in kept])
+        self._last_exit = np.concatenate([each.last_exit for each in kept])
+        self._accuracy = np.concatenate([each.accuracy for each in kept])
+        self._share = np.concatenate([v.settings.share[each.setting] for v, each in zip(variants, kept, strict=True)])
+        of = np.repeat(np.arange(len(kept)), [len(each.setting) for each in kept])
+        self._fit = choices.variant[self._rows][:, None] == of  # (R, V)
         self._plans: dict[tuple[int, int], Plan] = {}
 
     def choose(
@@ -127,7 +136,7 @@ class MostAccurate:
         """
         limit = self.deadline_s if deadline_s is None else deadline_s
         longest = cost_s[:, self._last_exit]
-        allowed = longest <= limit + TINY
+        allowed = self._fit & (longest <= limit + TINY)
         if not allowed.any():
             raise PlanInfeasible(
                 f"no plan answers within {1e3 * limit:.4g} ms: the shortest path takes "
@@ -145,7 +154,7 @@ class MostAccurate:
         ------
         PlanInfeasible : every placement allowed needs a link that is down
         """
-        return self._pick(cost_s, cost_s[:, self._last_exit])
+        return self._pick(cost_s, np.where(self._fit, cost_s[:, self._last_exit], np.inf))
 
     def plan_of(self, chosen: InTime) -> Plan:
         """The plan of a choice, with its prediction for the network prepared with; the same object every time."""
@@ -183,29 +192,52 @@ class MostAccurate:
         )
 
 
-def _kept(problem: Problem, slack: float) -> tuple[Index, Index]:
-    """(V,) settings worth having, and the last exit (V,) each of them can reach."""
-    settings = problem.variants[0].settings
-    kept: dict[int, int] = {}
+@dataclass(frozen=True)
+class _Kept:
+    """Settings (V,) of a variant worth having, the last exit each can reach, the accuracy one may count on."""
+
+    setting: Index
+    last_exit: Index
+    accuracy: Floats
+
+
+def _kept(problem: Problem, which: int, slack: float) -> _Kept:
+    variant, reference = problem.variants[which], problem.variants[0].settings
+    settings, rows = variant.settings, variant.held_out
+    score = gate_scores(rows, problem.temperatures, problem.gates)
+    found: dict[int, tuple[int, float]] = {}
+    plain = [here[-1] for here in _by_last_exit(reference, problem.records.exits)]
     for exit_index, here in enumerate(_by_last_exit(settings, problem.records.exits)):
+        alone = float(reference.accuracy[plain[exit_index]])
         near = here[settings.accuracy[here] >= settings.accuracy[here].max() - slack - TINY]
         near = near[lower_vertices(tail_shares(settings.share[near]))]  # those that may be fastest
-        kept |= dict.fromkeys([int(here[-1]), *_as_good(problem, near, exit_index, slack)], exit_index)
-    return np.array(list(kept), np.intp), np.array(list(kept.values()), np.intp)
+        right_alone = problem.variants[0].held_out.correct[exit_index]
+        for setting in {int(here[-1]), *near.tolist()}:
+            thresholds = settings.thresholds_of(np.array([setting]))[0]
+            right = rows.correct[exits_taken(score, thresholds), np.arange(len(rows))]
+            found[setting] = exit_index, alone + _sure_gain(right, right_alone)
+        if which == 0:
+            found[int(here[-1])] = exit_index, alone
+    last, accuracy = zip(*found.values(), strict=True)
+    return _Kept(np.array(list(found), np.intp), np.array(last, np.intp), np.array(accuracy))
 
 
-def _as_good(problem: Problem, near: Index, exit_index: int, slack: float) -> list[int]:
-    """Settings that lose no more than ``slack`` against an exit alone, beyond chance, on the calibrate rows."""
-    variant = problem.variants[0]
-    rows = variant.held_out
-    score = gate_scores(rows, problem.temperatures, problem.gates)
-    found = []
-    for setting, thresholds in zip(near.tolist(), variant.settings.thresholds_of(near), strict=True):
-        right = rows.correct[exits_taken(score, thresholds), np.arange(len(rows))]
-        gained = right.astype(int) - rows.correct[exit_index]
-        if gained.sum() + slack * len(rows) >= _ONE_SIDED * np.sqrt(np.abs(gained).sum()) - TINY:
-            found.append(setting)
-    return found
+def _sure_gain(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """What is gained in accuracy on the same rows, less 1.645 standard deviations."""
+    gained = right.astype(int) - other
+    return float((gained.sum() - _ONE_SIDED * np.sqrt(np.abs(gained).sum())) / len(gained))
+
+
+def _undominated(problem: Problem) -> Index:
+    """The choices in reach that none of the same variant beats in every coefficient."""
+    choices, reach = problem.choices, problem.reach
+    table = np.column_stack([choices.latency_coefficients[reach].reshape(len(reach), -1), choices.tiers[reach, -1]])
+    kept = [
+        mine[undominated_rows(table[mine])]
+        for mine in (np.flatnonzero(choices.variant[reach] == which) for which in range(len(problem.variants)))
+        if len(mine)
+    ]
+    return np.asarray(reach[np.sort(np.concatenate(kept))])
 
 
 def _by_last_exit(settings: GateSettings, exits: int) -> list[Index]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.errors import ConfigError, LinkDown
+from offramp.errors import ConfigError
 from offramp.links.network import Network
 from offramp.links.trace import Trace
 from offramp.planning.controllers.base import Controller, Sent
@@ -20,15 +20,15 @@ from offramp.simulation.journey import Compute, Transfer, Wait
 from offramp.simulation.monitor import Monitor
 from offramp.simulation.planned import Planned, PlannedSamples
 from offramp.simulation.simulated import Simulated
-from offramp.simulation.world import World
+from offramp.simulation.world import World, never_arrives
 
 __all__ = ["SimulatedControl", "simulate_controlled"]
 
 
 @dataclass(frozen=True)
 class SimulatedControl(Simulated):
-    """With the plan of every sample, ``plans[plan[i]]``, and ``degraded`` (n,): the answer is that of an exit of the
-    first tier, given at the deadline, because the planned one was not there."""
+    """With the plan of every sample, ``plans[plan[i]]``, and ``degraded`` (n,): the answer is that of an earlier exit,
+    computed by the first tier, because the planned one was not there in time."""
 
     plans: tuple[Plan, ...]
     plan: NDArray[np.intp]
@@ -55,8 +55,10 @@ def simulate_controlled(
     The queues are those of `offramp.simulation.simulate.simulate`. The controller is asked for a plan when a sample
     arrives, and told of every message that goes up a link, when it ends.
 
-    With a deadline, a sample whose answer is not there in time takes that of the deepest exit the first tier has
-    computed, and its message is given up. One without such an exit waits on, and is late.
+    With a deadline, samples are answered as `offramp.runtime.device.Device` answers them. One whose answer is not there
+    in time takes that of the deepest exit the first tier has computed, and its message is given up. Where there is no
+    such exit yet, the first tier computes the next one, and the message is given up early enough for that, or, where
+    that cannot be in time anyway, at the deadline. Without a deadline every sample waits for its answer.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def simulate_controlled(
 
     Raises
     ------
-    RecordMismatch, ConfigError, LinkDown : as `simulate`; a sample with an exit to fall back on is no error
+    RecordMismatch, ConfigError, LinkDown : as `simulate`; with a deadline no link makes an error
     PlanInfeasible : the controller has no plan
     """
     check_arrivals(arrival_s, len(records))
@@ -107,7 +109,6 @@ class _Run:
         """Start a sample now."""
         planned = self.samples.of(self.controller.plan_at(self.world.events.now_s))
         self.plan[sample] = planned.index
-        self.exit[sample] = planned.exit[sample]
         _Sample(self, sample, planned).on()
 
     def result(self, arrival_s: NDArray[np.float64]) -> SimulatedControl:
@@ -133,73 +134,96 @@ class _Run:
 class _Sample:
     """One sample on its way."""
 
-    __slots__ = ("begun_s", "index", "planned", "run", "stages", "until_s")
+    __slots__ = ("begun_s", "deadline_s", "index", "over", "planned", "run", "stages", "until_s")
 
     def __init__(self, run: _Run, index: int, planned: Planned) -> None:
         self.run, self.index, self.planned = run, index, planned
         self.stages = iter(planned.ways[planned.exit[index]])
-        self.until_s = run.world.events.now_s + run.deadline_s
+        self.deadline_s = run.world.events.now_s + run.deadline_s
+        self.until_s = np.inf  # when to give up the message
         self.begun_s = np.inf  # of the first tier's work
+        self.over = False  # given up
 
     def on(self) -> None:
         """The next stage, or the end."""
         world = self.run.world
-        if world.events.now_s > self.until_s and self._fallback() >= 0:
-            self._give_up()
+        if self.over:
             return
         match next(self.stages, None):
+            case Compute(0, seconds):
+                world.tiers[0].serve(lambda start_s: self._work(start_s, seconds), self.on)
             case Compute(tier, seconds):
-                world.tiers[tier].serve(lambda start_s: self._work(tier, start_s, seconds), self.on)
+                world.tiers[tier].serve(lambda _: seconds, self.on)
             case Transfer(link, up, message_bytes):
+                if self.until_s == np.inf:
+                    self._set_limit()
                 self._transfer(link, up, message_bytes)
             case Wait(seconds):
                 world.events.after(seconds, self.on)
             case None:
-                self.run.done_s[self.index] = world.events.now_s
+                self._answer(self.planned.exit[self.index], degraded=False)
 
-    def _work(self, tier: int, start_s: float, seconds: float) -> float:
-        if tier == 0:
-            self.begun_s = start_s
-        return seconds
+    def _work(self, start_s: float, seconds: float) -> float:
+        """Seconds of the first tier's work: no further than the last exit in time, or the first, if it has any."""
+        self.begun_s = start_s
+        local_s = self.planned.local_s
+        if start_s + seconds <= self.deadline_s or not local_s:
+            return seconds
+        reached = max(0, self.planned.local_exit(self.deadline_s - start_s))
+        if local_s[reached] >= seconds:
+            return seconds
+        self.over = True
+        self.run.world.events.at(start_s + local_s[reached], lambda: self._answer(reached, degraded=True))
+        return local_s[reached]
+
+    def _set_limit(self) -> None:
+        """From now on a message is under way: when to give it up."""
+        events = self.run.world.events
+        if self.deadline_s == np.inf:
+            return
+        early_s = self.deadline_s - (0.0 if self.planned.local_s else self.planned.rescue_s)
+        self.until_s = early_s if early_s > events.now_s else max(self.deadline_s, events.now_s)
+        events.at(self.until_s, self._give_up)
+
+    def _give_up(self) -> None:
+        """Answer from the first tier, with what it has or computes now."""
+        if self.over:
+            return
+        self.over = True
+        exits = len(self.planned.local_s)
+        if exits:
+            self._answer(exits - 1, degraded=True)
+        else:
+            then = lambda: self._answer(0, degraded=True)  # noqa: E731  # a name for the line's sake
+            self.run.world.tiers[0].serve(lambda _: self.planned.rescue_s, then)
 
     def _transfer(self, link: int, up: bool, message_bytes: float) -> None:
         world = self.run.world
-        given_up = False
         took_s = 0.0
 
         def seconds(start_s: float) -> float:
-            nonlocal given_up, took_s
-            try:
-                took_s = world.transfer_s(link, message_bytes, start_s)
-            except LinkDown:
-                if self._fallback() < 0 or not np.isfinite(self.until_s):
-                    raise
-                took_s = np.inf
-            if start_s + took_s > self.until_s and self._fallback() >= 0:
-                given_up, took_s = True, max(0.0, self.until_s - start_s)
+            nonlocal took_s
+            if not self.over:
+                took_s = min(world.transfer_s(link, message_bytes, start_s), self.until_s - start_s)
+                if took_s == np.inf:
+                    raise never_arrives(link, start_s)
             return took_s
 
         def then() -> None:
             now_s = world.events.now_s
-            through = message_bytes
-            if given_up:
-                through = min(message_bytes, world.rates[link].bytes_between(now_s - took_s, now_s))
             if up and took_s > 0:
-                self.run.controller.observe(Sent(link, through, took_s, now_s, done=not given_up))
-            if up and link == 0:
-                self.run.sent[self.index] += through
-            if given_up:
-                self._give_up()
-            else:
-                self.on()
+                through = message_bytes
+                if self.over:
+                    through = min(message_bytes, world.rates[link].bytes_between(now_s - took_s, now_s))
+                self.run.controller.observe(Sent(link, through, took_s, now_s, done=not self.over))
+                if link == 0:
+                    self.run.sent[self.index] += through
+            self.on()
 
         world.links[link, up].serve(seconds, then)
 
-    def _fallback(self) -> int:
-        """The deepest exit the first tier has computed by the deadline; -1 without one."""
-        return self.planned.local_exit(self.until_s - self.begun_s)
-
-    def _give_up(self) -> None:
-        """The answer of the first tier, at the deadline."""
+    def _answer(self, exit_index: int, degraded: bool) -> None:
         run, index = self.run, self.index
-        run.exit[index], run.degraded[index], run.done_s[index] = self._fallback(), True, self.until_s
+        self.over = True
+        run.exit[index], run.degraded[index] = exit_index, degraded
+        run.done_s[index] = run.world.events.now_s

@@ -12,7 +12,7 @@ from offramp.planning.costs import by_tier, exit_segments_of, segments_of
 from offramp.planning.plan import Plan
 from offramp.profiles.profile import Profile
 
-__all__ = ["Compute", "Stage", "Transfer", "Wait", "journeys", "sent_bytes"]
+__all__ = ["Compute", "Stage", "Transfer", "Wait", "journeys", "rescue_s", "sent_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,28 @@ def sent_bytes(way: Sequence[Stage]) -> float:
     return sum(stage.message_bytes for stage in way if isinstance(stage, Transfer) and stage.up and stage.link == 0)
 
 
+def rescue_s(plan: Plan, profiles: Mapping[str, Profile] | Sequence[Profile], network: Network) -> float:
+    """Seconds the first tier needs from where it hands over to the first exit behind that."""
+    profile = by_tier(profiles, network)[0]
+    cut = plan.placement.count(network.tier_names[0])
+    stop = next(
+        (last for last in exit_segments_of(profile, len(plan.temperatures)) if last >= cut), len(plan.placement) - 1
+    )
+    return sum(_seconds(profile, plan.precision)[segment] for segment in range(cut, stop + 1))
+
+
+def _seconds(profile: Profile, precision: str) -> dict[int, float]:
+    return {
+        c.segment: c.median_s
+        for c in profile.segments
+        if c.precision == precision_at(precision, c.segment) and c.batch == 1
+    }
+
+
 def _journey(
     placement: list[int], last: int, codecs: list[str], precision: str, profiles: list[Profile], network: Network
 ) -> tuple[Stage, ...]:
-    seconds = [
-        {
-            c.segment: c.median_s
-            for c in p.segments
-            if c.precision == precision_at(precision, c.segment) and c.batch == 1
-        }
-        for p in profiles
-    ]
+    seconds = [_seconds(profile, precision) for profile in profiles]
     stages: list[Stage] = []
     here, work_s = 0, 0.0
     for segment in range(last + 1):

@@ -14,7 +14,7 @@ from offramp.planning.replay import replay_exits
 from offramp.profiles.profile import Profile
 from offramp.records.records import Records
 from offramp.simulation.energy import exit_energy_j
-from offramp.simulation.journey import Stage, journeys
+from offramp.simulation.journey import Stage, journeys, rescue_s
 
 __all__ = ["Planned", "PlannedSamples"]
 
@@ -23,13 +23,15 @@ __all__ = ["Planned", "PlannedSamples"]
 class Planned:
     """A plan over the samples: ``ways`` (E,) by exit, and the ``exit`` (n,) each sample leaves by.
 
-    ``local_s`` are the seconds after which the first tier has computed its exits, as far as it runs.
+    ``local_s`` are the seconds after which the first tier has computed its exits, as far as the plan lets it run. Where
+    it has none, ``rescue_s`` are the seconds it needs to the first exit, from where it hands over.
     """
 
     index: int
     ways: list[tuple[Stage, ...]]
     exit: list[int]
     local_s: tuple[float, ...]
+    rescue_s: float
     energy_j: NDArray[np.float64] | None
 
     def local_exit(self, seconds: float) -> int:
@@ -65,6 +67,7 @@ class PlannedSamples:
                 ways=ways,
                 exit=replay_exits(plan, self.records).tolist(),
                 local_s=tuple(way[0].seconds for way in ways if len(way) == 1),  # type: ignore[union-attr]  # Compute
+                rescue_s=rescue_s(plan, self._profiles, self.network),
                 energy_j=exit_energy_j(plan, self._profiles, self.network, ways),
             )
             self._known[id(plan)] = plan, planned

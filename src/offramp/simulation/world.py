@@ -38,7 +38,7 @@ class World:
                 case Compute(tier, seconds):
                     self.tiers[tier].serve(lambda _: seconds, on)
                 case Transfer(link, up, message_bytes):
-                    self.links[link, up].serve(lambda now_s: self.transfer_s(link, message_bytes, now_s), on)
+                    self.links[link, up].serve(lambda now_s: self._sure_s(link, message_bytes, now_s), on)
                 case Wait(seconds):
                     self.events.after(seconds, on)
                 case None:
@@ -47,8 +47,11 @@ class World:
         on()
 
     def transfer_s(self, link: int, message_bytes: float, now_s: float) -> float:
-        """Seconds a message needs that starts over a link now."""
-        seconds = self.rates[link].finish_s(now_s, message_bytes) - now_s
+        """Seconds a message needs that starts over a link now; infinite if it never arrives."""
+        return self.rates[link].finish_s(now_s, message_bytes) - now_s
+
+    def _sure_s(self, link: int, message_bytes: float, now_s: float) -> float:
+        seconds = self.transfer_s(link, message_bytes, now_s)
         if not math.isfinite(seconds):
             raise never_arrives(link, now_s)
         return seconds
