@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from offramp.cascade.operator_bench import operator_models
 from offramp.profiles.carry import profile_file
 from offramp.profiles.profile import TransportCost, load_profile
 from tests.cli.support import offramp
@@ -17,7 +18,7 @@ from tests.support.tiny import make_tiny_cascade
 def cascade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny cascade; the transport, which needs a server, is not measured."""
     transport = TransportCost(hop_s=1e-3, request_overhead_bytes=100, answer_bytes=50)
-    monkeypatch.setattr("offramp.runtime.probe.measure_transport", lambda _: transport)
+    monkeypatch.setattr("offramp.runtime.probe.measure_transport", lambda *_: transport)
     return make_tiny_cascade(tmp_path).path
 
 
@@ -47,6 +48,27 @@ def test_a_profile_travels(cascade: Path, tmp_path: Path) -> None:
     assert not (other / "profiles").exists()
 
 
+def test_costs_of_operators_predict_a_profile(cascade: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = list(operator_models(count=1))
+    monkeypatch.setattr("offramp.cascade.operator_bench.operator_models", lambda: few)
+    costs = tmp_path / "costs.json"
+    for index in range(2):
+        called = offramp("profile", cascade, "--fit", costs)
+        assert called.code == 0, called.err
+        assert "costs of 2 measurements" in called.out  # the second run replaces the cascade's, and keeps the operators
+        assert "FLOPs x factor" in called.out
+        assert "tiny, fp32" in called.out
+        assert not (cascade / "profiles").exists(), index
+    called = offramp("profile", cascade, "--fit", costs, "--json")
+    assert {"operators", "segments"} == set(json.loads(called.out))
+    other = make_tiny_cascade(tmp_path / "other", segments=3, seed=1).path
+    called = offramp("profile", other, "--tier", "phone", "--predict-from", costs)
+    assert called.code == 0, called.err
+    assert "modelled: median" in called.out
+    profile = load_profile(profile_file(other, "phone"))
+    assert (profile.how, len(profile.segments)) == ("modelled", 3)
+
+
 NETWORK = '[[tiers]]\nname = "device"\n[[tiers]]\nname = "cloud"\n[[links]]\nsource = "device"\ntarget = "cloud"\n'
 
 
@@ -60,6 +82,9 @@ NETWORK = '[[tiers]]\nname = "device"\n[[tiers]]\nname = "cloud"\n[[links]]\nsou
         (("--tier", "edge", "--codec", "webp"), "codec 'webp' holds the tensors of no cut"),
         (("--import", "none.json"), "no such profile"),
         (("--import", "none.json", "--slow-down", "2"), "of the other options it takes --tier alone"),
+        (("--fit", "c.json", "--tier", "edge"), "--fit measures operators, not a tier"),
+        (("--fit", "c.json", "--import", "p.json"), "are three different things"),
+        (("--tier", "edge", "--predict-from", "none.json"), "no such costs"),
         (("--network", "network.toml", "--export", "all.json"), "--export writes one profile, not 2"),
         (("--network", "network.toml", "--slow-down", "2"), "--slow-down goes with one --tier"),
         (("--network", "network.toml", "--tier", "egde"), "unknown tier 'egde'"),

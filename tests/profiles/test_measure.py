@@ -18,7 +18,8 @@ from offramp.profiles import worker
 from offramp.profiles.machine import this_machine
 from offramp.profiles.measure import measure
 from offramp.profiles.profile import TransportCost, load_profile
-from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest, measure_here, pinned
+from offramp.profiles.timing import MIN_REPEATS, pinned
+from offramp.profiles.worker import WorkerReply, WorkerRequest, measure_here
 from tests.support.images import make_image_cascade
 from tests.support.tiny import make_tiny_cascade, tiny_rows
 

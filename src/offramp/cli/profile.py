@@ -89,13 +89,27 @@ def profile(
     import_: Path | None = typer.Option(
         None, "--import", help="Store a profile from another machine, under the name --tier if given."
     ),
+    fit: Path | None = typer.Option(
+        None, help="Measure operators here, add them to this file of costs and fit; makes no profile."
+    ),
+    predict_from: Path | None = typer.Option(
+        None, help="Predict instead of measuring, from costs that --fit made on a machine like the tier."
+    ),
     json: bool = typer.Option(False, "--json", help="Print the profiles as JSON."),
 ) -> None:
-    """Measure seconds per segment and bytes per cut, here, or take them from a file measured elsewhere."""
+    """Measure seconds per segment and bytes per cut, here, or predict them, or import what was measured elsewhere."""
     from offramp.cascade.store import open_cascade
+    from offramp.cli.predict import fit_costs, predict_tiers
     from offramp.errors import ConfigError
     from offramp.profiles.carry import export_profile, import_profile
 
+    if sum(each is not None for each in (import_, fit, predict_from)) > 1:
+        raise ConfigError("--import, --fit and --predict-from are three different things; give one of them")
+    if fit is not None:
+        if any(each is not None for each in (network, tier, slow_down, export)):
+            raise ConfigError("--fit measures operators, not a tier: of the other options it takes --data and --codec")
+        fit_costs(open_cascade(cascade), fit, data, codec, json)
+        return
     if import_ is not None:
         if network is not None or slow_down is not None or export is not None:
             raise ConfigError("--import stores a measured profile: of the other options it takes --tier alone")
@@ -105,7 +119,10 @@ def profile(
         tiers = _tiers(network, tier, slow_down)
         if export is not None and len(tiers) != 1:
             raise ConfigError(f"--export writes one profile, not {len(tiers)}; choose with --tier NAME")
-        profiles = profile_tiers(open_cascade(cascade), tiers, data, codec, _batches(batch))
+        if predict_from is not None:
+            profiles = predict_tiers(open_cascade(cascade), tiers, predict_from, data, codec)
+        else:
+            profiles = profile_tiers(open_cascade(cascade), tiers, data, codec, _batches(batch))
         if export is not None:
             export_profile(cascade, tiers[0].name, export)
     if json:

@@ -7,26 +7,29 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from offramp.cascade.sample import check_rows
-from offramp.cascade.store import open_cascade
+from offramp.cascade.store import Cascade, open_cascade
 from offramp.codecs.registry import get_codec
 from offramp.errors import ConfigError
 from offramp.profiles.machine import this_machine
 from offramp.profiles.profile import Profile, SegmentCost, TransportCost
-from offramp.profiles.worker import MIN_REPEATS, WorkerReply, WorkerRequest
+from offramp.profiles.timing import MIN_REPEATS
+from offramp.profiles.worker import WorkerReply, WorkerRequest
 
-__all__ = ["measure", "segment_costs"]
+__all__ = ["ask_worker", "measure", "segment_costs", "stored_rows"]
 
 Array = NDArray[Any]
+Reply = TypeVar("Reply", bound=BaseModel)
 
 
 def measure(
@@ -74,13 +77,7 @@ def measure(
     cascade = open_cascade(cascade_path)
     manifest = cascade.manifest
     names = tuple(get_codec(name).name for name in codecs)
-    with tempfile.TemporaryDirectory(prefix="offramp-") as folder:
-        file = None
-        if samples is not None:
-            rows = (samples,) if isinstance(samples, np.ndarray) else samples
-            arrays = check_rows(manifest, cascade.reader()(rows))
-            file = str(Path(folder) / "samples.npz")
-            np.savez(file, *arrays)
+    with stored_rows(cascade, samples) as file:
         request = WorkerRequest(
             cascade=str(cascade_path),
             slow_down=slow_down,
@@ -90,7 +87,7 @@ def measure(
             budget_s=budget_s,
             batches=tuple(sorted({1, *batches})),
         )
-        reply = _ask_worker(request, tier)
+        reply = ask_worker(request, tier, WorkerReply)
     return Profile(
         cascade=manifest.name,
         cascade_fingerprint=manifest.fingerprint,
@@ -122,12 +119,37 @@ def segment_costs(cascade_path: str | Path, *, repeats: int = 200, budget_s: flo
     request = WorkerRequest(
         cascade=str(cascade_path), slow_down=1.0, codecs=(), samples=None, repeats=repeats, budget_s=budget_s
     )
-    return _ask_worker(request, "this machine").segments
+    return ask_worker(request, "this machine", WorkerReply).segments
 
 
-def _ask_worker(request: WorkerRequest, tier: str) -> WorkerReply:
+@contextmanager
+def stored_rows(cascade: Cascade, samples: Sequence[Array] | Array | None) -> Iterator[str | None]:
+    """The rows, checked and tokenised, in a file for the measuring process; ``None`` where there are none.
+
+    Raises
+    ------
+    SampleError : they do not fit the cascade
+    """
+    if samples is None:
+        yield None
+        return
+    rows = (samples,) if isinstance(samples, np.ndarray) else samples
+    arrays = check_rows(cascade.manifest, cascade.reader()(rows))
+    with tempfile.TemporaryDirectory(prefix="offramp-") as folder:
+        file = str(Path(folder) / "samples.npz")
+        np.savez(file, *arrays)
+        yield file
+
+
+def ask_worker(request: BaseModel, tier: str, reply: type[Reply], module: str = "worker") -> Reply:
+    """Have a fresh process of ``offramp.profiles`` measure, and read what it answers.
+
+    Raises
+    ------
+    ConfigError : it failed, or answered nonsense
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "offramp.profiles.worker"],
+        [sys.executable, "-m", f"offramp.profiles.{module}"],
         input=request.model_dump_json(),
         capture_output=True,
         text=True,
@@ -138,7 +160,7 @@ def _ask_worker(request: WorkerRequest, tier: str) -> WorkerReply:
         last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
         raise ConfigError(f"measuring tier {tier!r} failed with exit code {done.returncode}: {last}")
     try:
-        return WorkerReply.model_validate_json(done.stdout)
+        return reply.model_validate_json(done.stdout)
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise ConfigError(f"measuring tier {tier!r}: the measuring process answered nonsense ({first})") from error

@@ -33,8 +33,9 @@ class MachineInfo(_Value):
 class SegmentCost(_Value):
     """Seconds one segment takes for ``batch`` rows at once.
 
-    ``macs`` are the multiply-accumulates of one row, ``model_bytes`` the size of the segment's file, which is
-    that of its weights and a little more; ``None`` where unknown.
+    ``macs`` are the multiply-accumulates of one row (of texts, of a typical one), ``model_bytes`` the size of the
+    segment's file, which is that of its weights and a little more; ``None`` where unknown. ``repeats`` is 0 where
+    nothing was timed: a modelled cost.
     """
 
     segment: int
