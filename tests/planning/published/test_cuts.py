@@ -11,6 +11,7 @@ from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.network import Network, Tier
 from offramp.planning.costs import all_placements
 from offramp.planning.objective import Objective
+from offramp.planning.pin import Pin
 from offramp.planning.published.dads import Dads, DadsHeavy, bottleneck_s
 from offramp.planning.published.neurosurgeon import Neurosurgeon
 from offramp.planning.published.scission import Scission
@@ -57,11 +58,11 @@ def test_scission_keeps_its_pins() -> None:
         for pin in pins:
             segment, tier = (int(pin[0]), pin.split("=")[1])
             assert (plan.placement[segment] == tier) == ("!" not in pin)
-    with pytest.raises(PlanInfeasible, match="keeps the pins 0=cloud, 1=device"):
+    with pytest.raises(PlanInfeasible, match="pin 1=device contradicts 0=cloud"):
         Scission(pins=["0=cloud", "1=device"]).plan(case.records, case.profiles, case.network, GOAL)
     with pytest.raises(ConfigError, match="numbered 0 to 3"):
         Scission(pins=["9=device"]).plan(case.records, case.profiles, case.network, GOAL)
-    with pytest.raises(ConfigError, match="did you mean 'device'"):
+    with pytest.raises(ConfigError, match="unknown tier 'devise'"):
         Scission(pins=["1=devise"]).plan(case.records, case.profiles, case.network, GOAL)
     with pytest.raises(ConfigError, match="SEGMENT=TIER"):
         Scission(pins=["on the device"])
@@ -118,7 +119,7 @@ def with_energy(case: Instance, model: str | None) -> Instance:
 
 
 def test_neurosurgeon_saves_the_phone_energy() -> None:
-    objective = Objective.model_construct(**{**Objective().model_dump(), "minimise": "energy"})
+    objective = Objective(minimise="energy")
     case = with_energy(make_instance(8, segments=4, tiers=2), "raspberry-pi-3b")
     plan = Neurosurgeon(codecs=["raw"]).plan(case.records, case.profiles, case.network, objective)
     model, link = energy_model("raspberry-pi-3b"), case.network.links[0]
@@ -152,3 +153,53 @@ def test_without_exits_a_certificate_is_not_needed() -> None:
     assert plan.predicted is not None
     assert plan.predicted.accuracy_loss == 0.0
     assert np.isclose(sum(term.mean_s for term in plan.predicted.terms), plan.predicted.mean_latency_s)
+
+
+def sized(case: Instance, device_bytes: float) -> Instance:
+    """Segments of 100 bytes each, and so much room on the device."""
+    profiles = {
+        name: profile.model_copy(
+            update={"segments": tuple(cost.model_copy(update={"model_bytes": 100}) for cost in profile.segments)}
+        )
+        for name, profile in case.profiles.items()
+    }
+    tiers = (Tier("device", memory_bytes=device_bytes), *case.network.tiers[1:])
+    return Instance(case.records, profiles, Network(tiers, case.network.links), case.temperatures)
+
+
+@pytest.mark.parametrize("kind", [Neurosurgeon, Dads, DadsHeavy, Scission])
+def test_limits_on_placements_hold_for_every_method(kind: type[Neurosurgeon | Dads | DadsHeavy | Scission]) -> None:
+    for seed in range(6):
+        case = sized(make_instance(seed, segments=4, tiers=2), 250)
+        tables = (case.records, case.profiles, case.network)
+        plan = kind().plan(*tables, Objective())
+        assert plan.placement.count("device") <= 2
+        least = min(cost_of(case, p, "raw", 2) for p in cuts(4, "device", "edge") if p.count("device") <= 2)
+        assert kind is DadsHeavy or tune_latency(case, plan)[0] == pytest.approx(least, rel=1e-6)
+        assert kind().plan(*tables, Objective(input_stays=True)).placement[0] == "device"
+        pinned = kind().plan(*tables, Objective(pins=(Pin(segment=1, tier="device"),)))
+        assert pinned.placement == ("device", "device", "edge", "edge")
+        with pytest.raises(PlanInfeasible, match=f"{kind.name}: none of its .* placements keeps"):
+            kind().plan(*tables, Objective(pins=(Pin(segment=3, tier="device"),)))
+
+
+def test_arrivals_switch_dads_to_heavy_load() -> None:
+    switched = 0
+    for seed in range(30):
+        case = make_instance(seed, segments=4, tiers=2, exits=1)
+        tables = (case.records, case.profiles, case.network)
+        space = Dads().space(*tables, GOAL)
+        slowest, latency = bottleneck_s(space), space.cost_s[:, -1]
+        most_hz, light_hz = 1 / slowest.min(), 1 / slowest[latency.argmin()]
+        assert Dads().plan(*tables, Objective(arrival_hz=light_hz * 0.99)).placement == (
+            Dads().plan(*tables, GOAL).placement
+        )
+        with pytest.raises(PlanInfeasible, match=r"sustains .* its fastest bottleneck allows"):
+            Dads().plan(*tables, Objective(arrival_hz=most_hz * 1.01))
+        if light_hz < most_hz * 0.9:
+            switched += 1
+            rate = Objective(arrival_hz=most_hz * 0.99)
+            assert Dads().plan(*tables, rate).placement == DadsHeavy().plan(*tables, rate).placement
+    assert switched > 0
+    with pytest.raises(ConfigError, match="knows no rate of arrivals"):
+        Neurosurgeon().plan(*tables, Objective(arrival_hz=1.0))

@@ -14,7 +14,6 @@ from offramp.errors import ConfigError, PlanInfeasible
 from offramp.planning.base import Planner
 from offramp.planning.costs import cost_table
 from offramp.planning.objective import Objective
-from offramp.planning.plan import Plan
 from offramp.planning.published.hapi import Hapi
 from offramp.planning.published.jalad import Jalad
 from offramp.planning.published.spinn import Spinn
@@ -23,8 +22,6 @@ from tests.planning.published.oracle import coded_variant, cuts, tune_latency
 from tests.support.instances import Instance, make_instance
 
 Subsets = list[tuple[bool, ...]]
-
-coded = pytest.mark.skipif("coded" not in Plan.model_fields, reason="plans hold no coded cuts yet")
 
 
 def fastest(
@@ -115,14 +112,13 @@ def test_jalad_without_variants_is_one_cut() -> None:
     assert tune_latency(case, plan)[0] == pytest.approx(least)
 
 
-@coded
 @pytest.mark.parametrize(("worse", "taken"), [(0.01, True), (5.0, False)])
 def test_jalad_takes_fewer_bits_where_accuracy_allows(worse: float, taken: bool) -> None:
     case = make_instance(8, segments=4, tiers=2, rows=400)
     slow = Instance(case.records, case.profiles, case.network.with_link(0, bandwidth_bps=2e6), case.temperatures)
     small = coded_variant(slow, "uint8", 1, worse, size=10.0)
     plan = Jalad().plan([slow.records, small.records], small.profiles, slow.network, Objective(accuracy_loss=0.02))
-    assert (plan.model_dump().get("coded") == {1: "uint8"}) == taken
+    assert (plan.coded == {1: "uint8"}) == taken
     assert plan.predicted is not None
     last = case.records.on("calibrate").correct[-1].mean()
     assert plan.predicted.accuracy_last_exit == last
@@ -133,7 +129,6 @@ def test_jalad_takes_fewer_bits_where_accuracy_allows(worse: float, taken: bool)
         assert tune_latency(small, plan, small.records)[0] < tune_latency(slow, alone)[0]
 
 
-@coded
 def test_spinn_packs_where_that_pays() -> None:
     case = make_instance(8, segments=4, tiers=2, rows=400)
     slow = Instance(case.records, case.profiles, case.network.with_link(0, bandwidth_bps=2e6), case.temperatures)
@@ -141,6 +136,6 @@ def test_spinn_packs_where_that_pays() -> None:
     goal = Objective(accuracy_loss=0.05)
     packed = Spinn().plan([slow.records, small.records], small.profiles, slow.network, goal)
     alone = Spinn().plan(slow.records, small.profiles, slow.network, goal)
-    assert packed.model_dump().get("coded") in ({1: "uint8"}, {})
-    seen = small.records if packed.model_dump()["coded"] else slow.records
+    assert packed.coded in ({1: "uint8"}, {})
+    seen = small.records if packed.coded else slow.records
     assert tune_latency(small, packed, seen)[0] <= tune_latency(slow, alone)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from offramp.errors import PlanInfeasible, RecordMismatch
 from offramp.planning.making import make_plan
 from offramp.planning.objective import Objective
+from offramp.planning.plan import Plan
 from offramp.planning.search import search
-from tests.planning.published.oracle import tune_latency
+from tests.planning.published.oracle import coded_variant, tune_latency
 from tests.support.instances import make_instance
 
 PUBLISHED = {
@@ -50,6 +52,29 @@ def test_none_beats_the_union(
         latency, accuracy = tune_latency(case, plan)
         assert latency >= ours - 1e-9
         assert accuracy >= case.records.on("tune").correct[-1].mean() - loss - 1e-9
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**20),
+    loss=st.sampled_from([0.0, 0.1, 0.3]),
+    cut=st.integers(0, 2),
+    worse=st.sampled_from([0.01, 1.0]),
+    size=st.floats(1, 3000),
+)
+def test_nor_with_variants(seed: int, loss: float, cut: int, worse: float, size: float) -> None:
+    case = make_instance(seed, 3, 2, 2, rows=30)
+    case = replace(case, network=case.network.with_link(0, bandwidth_bps=1e6))
+    coded = coded_variant(case, "uint8", cut, worse, size, seed)
+    records, objective = [case.records, coded.records], Objective(accuracy_loss=loss)
+    tables = (records, coded.profiles, case.network, objective)
+
+    def latency(plan: Plan) -> float:
+        return tune_latency(coded, plan, records[1] if plan.coded else records[0])[0]
+
+    ours = latency(search(*tables, temperatures=case.temperatures).plan)
+    for kind in PUBLISHED.values():
+        assert latency(kind(case.temperatures).plan(*tables)) >= ours - 1e-9
 
 
 def test_there_are_nine_of_them() -> None:

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.network import Network
 from offramp.planning.base import Planner
 from offramp.planning.costs import by_tier, segments_of
 from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
 from offramp.planning.published.space import Space, two_tier_placements
+from offramp.planning.variants import as_variants, check_variants
 from offramp.profiles.profile import Profile
 from offramp.records.records import Records
 
@@ -28,12 +29,14 @@ class PublishedPlanner(Planner):
 
     ``goals`` are the objectives it can minimise; ``exits`` whether its plans use early exits. Without them no
     accuracy is lost and a certificate is not needed. Of several variants of records only the first is used, except
-    where ``takes_variants``.
+    where ``takes_variants``. Pins, memory and an input that stays narrow the placements of every method; a rate of
+    arrivals is refused, except where it ``knows_rates``.
     """
 
     goals: tuple[str, ...] = ("latency",)
     exits = False
     takes_variants = False
+    knows_rates = False
 
     def plan(
         self,
@@ -57,13 +60,21 @@ class PublishedPlanner(Planner):
         ------
         RecordMismatch : records, profiles and network do not belong together
         ConfigError : the method knows nothing of what the objective asks for
+        PlanInfeasible : none of its placements keeps pins, memory, or an input that stays
         """
         self._require(objective)
-        variants = (records,) if isinstance(records, Records) else tuple(records)
+        variants = as_variants(records)
+        check_variants(variants)
         if not self.takes_variants:
             variants = variants[:1]
         placements = self.placements(segments_of(by_tier(profiles, network)[0]), network)
-        return Space.of(variants, profiles, network, objective, self.temperatures, self.codecs, placements)
+        space = Space.of(variants, profiles, network, objective, self.temperatures, self.codecs, placements)
+        if not len(space):
+            raise PlanInfeasible(
+                f"{self.name}: none of its {len(placements)} placements keeps the pins, the memory of the tiers and "
+                "an input that stays; give one of them up, or use planner 'offramp'"
+            )
+        return space
 
     @abstractmethod
     def placements(self, segments: int, network: Network) -> Ints:
@@ -83,6 +94,10 @@ class PublishedPlanner(Planner):
             raise ConfigError(
                 f"planner {self.name!r} minimises {' or '.join(self.goals)}, not {objective.minimise}; "
                 "use planner 'offramp'"
+            )
+        if objective.arrival_hz is not None and not self.knows_rates:
+            raise ConfigError(
+                f"planner {self.name!r} knows no rate of arrivals; leave arrival_hz away, or use 'offramp'"
             )
         if objective.confidence is not None and self.exits:
             raise ConfigError(f"planner {self.name!r} certifies nothing; leave confidence away, or use 'offramp'")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.confidence.settings import TINY
+from offramp.errors import PlanInfeasible
 from offramp.planning.making import whole_request
 from offramp.planning.min_cut import LayerGraph, min_cut
 from offramp.planning.plan import Plan
@@ -23,20 +24,26 @@ class Dads(TwoTierPlanner):
     The paper cuts the graph of layers, with tensors that several layers read paid once: `offramp.planning.min_cut` does
     that for any graph. A cascade is a chain of segments, between which all its tensors are paid together, so here
     the graph is a chain, and what a link costs besides bytes (encoding, round trip, protocol, answer) is part of its
-    arc. With a deadline, which a cut cannot hold, the least latency either meets it or nothing does.
+    arc. A cut holds no deadline: the least latency meets it, or nothing does. Where it breaks a limit on placements
+    (pins, memory), those that are left are scanned. Where samples arrive faster than its slowest stage allows, heavy
+    load's choice is taken, as in the paper.
 
     Source: Hu et al., INFOCOM 2019, doi 10.1109/INFOCOM.2019.8737614.
     """
 
     name = "dads"
+    knows_rates = True
 
     def choose(self, space: Space) -> Plan:
         latency = space.cost_s[:, -1]
-        rows = [_cut(space, table) for table in np.unique(space.table).tolist()]
-        best = min(rows, key=lambda row: (float(latency[row]), row))
-        deadline = space.objective.deadline_s
+        best = min(
+            (_cut(space, table) for table in np.unique(space.table).tolist()), key=lambda row: (latency[row], row)
+        )
+        deadline, rate = space.objective.deadline_s, space.objective.arrival_hz
         if deadline is not None and latency[best] > deadline + TINY:
             raise space.infeasible(self.name, latency)
+        if rate is not None and bottleneck_s(space)[best] * rate > 1.0 + TINY:
+            best = _steadiest(space, self.name)
         exits = space.records[0].exits
         return space.plan(best, whole_request(exits, exits - 1), self.name)
 
@@ -51,33 +58,40 @@ class DadsHeavy(TwoTierPlanner):
     """
 
     name = "dads-heavy"
+    knows_rates = True
 
     def choose(self, space: Space) -> Plan:
-        latency, deadline = space.cost_s[:, -1], space.objective.deadline_s
-        slowest = np.round(bottleneck_s(space), 12)
-        if deadline is not None:
-            slowest[latency > deadline + TINY] = np.inf
-        best = int(np.lexsort((latency, slowest))[0])
-        if np.isinf(slowest[best]):
-            raise space.infeasible(self.name, latency)
         exits = space.records[0].exits
-        return space.plan(best, whole_request(exits, exits - 1), self.name)
+        return space.plan(_steadiest(space, self.name), whole_request(exits, exits - 1), self.name)
 
 
 def bottleneck_s(space: Space) -> Floats:
     """(R,) seconds the busiest tier or link spends on one sample that runs to the end.
 
-    Encoding is work of the first tier that computes, decoding of the last.
+    Encoding and decoding are work of their tiers.
     """
-    stages = [space.term_s(f"compute:{tier}")[:, -1] for tier in space.network.tier_names]
-    rows = np.arange(len(space))
-    busy = np.stack(stages, axis=1)
-    if space.network.links:
-        busy[rows, space.placements[:, 0]] += space.term_s("encode")[:, -1]
-        busy[rows, space.placements[:, -1]] += space.term_s("decode")[:, -1]
+    codec = space.gather(lambda table: table.codec_s)[:, -1]
+    tiers = [space.term_s(f"compute:{name}")[:, -1] + codec[:, i] for i, name in enumerate(space.network.tier_names)]
     pairs = [f"{link.source}-{link.target}" for link in space.network.links]
     links = [space.term_s(f"transfer:{pair}")[:, -1] for pair in pairs]
-    return np.asarray(np.column_stack([busy, *links]).max(1))
+    return np.asarray(np.column_stack([*tiers, *links]).max(1))
+
+
+def _steadiest(space: Space, planner: str) -> int:
+    """The row with the lowest bottleneck that is in time."""
+    latency, deadline, rate = space.cost_s[:, -1], space.objective.deadline_s, space.objective.arrival_hz
+    slowest = np.round(bottleneck_s(space), 12)
+    if deadline is not None:
+        slowest[latency > deadline + TINY] = np.inf
+    best = int(np.lexsort((latency, slowest))[0])
+    if np.isinf(slowest[best]):
+        raise space.infeasible(planner, latency)
+    if rate is not None and slowest[best] * rate > 1.0 + TINY:
+        raise PlanInfeasible(
+            f"{planner}: no plan sustains {rate:g} samples per second; its fastest bottleneck allows "
+            f"{1.0 / slowest[best]:.3g}"
+        )
+    return best
 
 
 def _cut(space: Space, table: int) -> int:
@@ -101,5 +115,7 @@ def _cut(space: Space, table: int) -> int:
         np.maximum(carry - fixed, 0.0)[:, None],
     )
     first = int((min_cut(graph)[0] == 0).sum()) - 1
-    found = np.flatnonzero((space.table == table) & (space.row == first))
-    return int(found[0]) if len(found) else int(np.flatnonzero((space.table == 0) & (space.row == first))[0])
+    rows = np.flatnonzero((space.row == first) & ((space.table == table) | (first == segments)))
+    if not len(rows):
+        rows = np.flatnonzero(space.table == table)
+    return int(rows[space.cost_s[rows, -1].argmin()])

@@ -84,10 +84,8 @@ class EdgentDynamic(TwoTierPlanner):
     def map(self, space: Space, states: Sequence[BandwidthState]) -> list[tuple[int, int]]:
         """Algorithm 2: for every state the row of ``space`` and the exit with the highest reward."""
         tiers = len(space.network.tiers)
-        lines = np.concatenate([coefficients(table, space.network) for table in space.tables])
-        starts = np.cumsum([0, *(len(table.placements) for table in space.tables[:-1])])
         order = np.argsort(space.placements[:, -1], kind="stable")  # of ties the one that needs fewer tiers
-        lines = lines[(starts[space.table] + space.row)[order]]  # (R, E, C)
+        lines = space.gather(lambda table: coefficients(table, space.network))[order]  # (R, E, C)
         accuracy, deadline = space.exit_accuracy[0], space.objective.deadline_s
         bandwidths = [link.bandwidth_bps for link in space.network.links]
         rtts = [link.rtt_s for link in space.network.links]

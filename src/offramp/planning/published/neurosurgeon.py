@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 
 from offramp.confidence.settings import TINY
 from offramp.errors import ConfigError
-from offramp.planning.costs import segments_of
 from offramp.planning.making import whole_request
 from offramp.planning.plan import Plan
 from offramp.planning.published.base import TwoTierPlanner
 from offramp.planning.published.space import Space
-from offramp.profiles.energy import energy_model
 
 __all__ = ["Neurosurgeon"]
 
@@ -40,8 +38,7 @@ class Neurosurgeon(TwoTierPlanner):
 
     def choose(self, space: Space) -> Plan:
         latency = space.cost_s[:, -1]
-        goal: str = space.objective.minimise
-        value = phone_energy_j(space) if goal == "energy" else latency
+        value = phone_energy_j(space) if space.objective.minimise == "energy" else latency
         deadline = space.objective.deadline_s
         in_time = np.ones(len(space), bool) if deadline is None else latency <= deadline + TINY
         if not in_time.any():
@@ -58,16 +55,13 @@ def phone_energy_j(space: Space) -> Floats:
     ------
     ConfigError : the first tier names no energy model
     """
-    tier = space.network.tiers[0]
-    if tier.energy is None:
-        raise ConfigError(f"{space.network.name}: tier {tier.name!r} names no energy model; add energy = NAME to it")
-    model, profile = energy_model(tier.energy), space.profiles[0]
-    costs = {c.segment: c for c in profile.segments if c.precision == "fp32" and c.batch == 1}
-    joules = np.array([model.segment_energy_j(costs[segment]) for segment in range(segments_of(profile))])
-    computing = (space.placements == 0) @ joules
-    sent = space.sent_bytes[:, -1]
+    model = space.tables[0].energy
+    if model is None:
+        name = space.network.tier_names[0]
+        raise ConfigError(f"{space.network.name}: tier {name!r} names no energy model; add energy = NAME to it")
+    joules = space.gather(lambda table: np.zeros(table.cost_s.shape) if table.compute_j is None else table.compute_j)
     if not space.network.links:
-        return np.asarray(computing)
+        return np.asarray(joules[:, -1])
     link = space.network.links[0]
     per_byte = link.energy_j_per_byte or model.sent_energy_j(1.0, link.transfer_s(1.0))
-    return np.asarray(computing + sent * per_byte)
+    return np.asarray(joules[:, -1] + space.sent_bytes[:, -1] * per_byte)

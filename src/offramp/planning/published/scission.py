@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from offramp.confidence.settings import TINY
-from offramp.errors import ConfigError, PlanInfeasible
+from offramp.errors import ConfigError
 from offramp.links.network import Network
 from offramp.planning.costs import all_placements
 from offramp.planning.making import whole_request
+from offramp.planning.pin import Pin, pinned
 from offramp.planning.plan import Plan
 from offramp.planning.published.base import PublishedPlanner
 from offramp.planning.published.space import Space
@@ -20,8 +21,6 @@ from offramp.planning.published.space import Space
 __all__ = ["Scission"]
 
 Ints = NDArray[np.int64]
-
-_PIN = re.compile(r"(\d+)(!?=)(.+)")
 
 
 class Scission(PublishedPlanner):
@@ -34,7 +33,7 @@ class Scission(PublishedPlanner):
     Parameters
     ----------
     temperatures, codecs : as for `Planner`
-    pins : what must hold: ``3=edge`` (segment 3 runs there) or ``3!=cloud`` (it does not)
+    pins : what must hold besides the objective's pins: ``3=edge`` (segment 3 runs there), ``3!=cloud`` (it does not)
 
     Raises
     ------
@@ -59,25 +58,16 @@ class Scission(PublishedPlanner):
     ) -> None:
         super().__init__(temperatures, codecs)
         self.pins = tuple(pins)
-        for pin in self.pins:
-            if _PIN.fullmatch(pin) is None:
-                raise ConfigError(f"pin {pin!r}: write SEGMENT=TIER or SEGMENT!=TIER, such as 3=device")
+        try:
+            self._pins = [Pin.model_validate(pin) for pin in self.pins]
+        except ValidationError as error:
+            raise ConfigError(
+                f"planner {self.name!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+            ) from error
 
     def placements(self, segments: int, network: Network) -> Ints:
         rows = all_placements(segments, len(network.tiers))
-        for pin in self.pins:
-            segment, relation, tier = _PIN.fullmatch(pin).groups()  # type: ignore[union-attr]  # checked when made
-            network.tier(tier)
-            if int(segment) >= segments:
-                raise ConfigError(f"pin {pin!r}: the segments are numbered 0 to {segments - 1}")
-            there = rows[:, int(segment)] == network.tier_names.index(tier)
-            rows = rows[there == (relation == "=")]
-        if not len(rows):
-            raise PlanInfeasible(
-                f"no placement going up the tiers {', '.join(network.tier_names)} keeps the pins "
-                f"{', '.join(self.pins)}; drop one"
-            )
-        return rows
+        return rows[pinned(rows, network.tier_names, self._pins)]
 
     def choose(self, space: Space) -> Plan:
         latency = space.cost_s[:, -1]

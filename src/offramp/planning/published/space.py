@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ from offramp.codecs.registry import get_codec
 from offramp.confidence.settings import TINY
 from offramp.errors import ConfigError, PlanInfeasible, RecordMismatch
 from offramp.links.network import Network
-from offramp.planning.costs import CostTable, by_tier, cost_table
+from offramp.planning.costs import CostTable, by_tier, cost_table, model_bytes
 from offramp.planning.explain import milliseconds
 from offramp.planning.making import exit_temperatures, make_plan
 from offramp.planning.objective import Objective
+from offramp.planning.pin import pinned
 from offramp.planning.plan import Plan
 from offramp.profiles.profile import Profile
 from offramp.records.records import Records
@@ -59,12 +60,13 @@ class Space:
     ) -> Space:
         """All pairs of codec and placement (P, S), and for a variant with coded cuts the placements that use them all.
 
-        A placement on the first tier alone appears once, with the first codec.
+        A placement on the first tier alone appears once, with the first codec. Placements that break a pin, exceed
+        the memory of a tier or send an input that must stay are left out; all of them may be.
 
         Raises
         ------
         RecordMismatch : records, profiles and network do not belong together
-        ConfigError : a codec that changes the tensors
+        ConfigError : a codec that changes the tensors, or a pin of a segment or tier there is not
         """
         chosen = tuple(by_tier(profiles, network))
         for each in records:
@@ -78,7 +80,8 @@ class Space:
             for codec in names[:1] if coded else names:
                 tables.append(cost_table(chosen, network, codec, variant.exits, placements, name.precision, coded))
                 used = _hands_over(placements, coded) if coded else placements[:, -1] > (-1 if codec == names[0] else 0)
-                of_table.append((which, np.flatnonzero(used)))
+                allowed = _allowed(placements, chosen, network, objective, name.precision)
+                of_table.append((which, np.flatnonzero(used & allowed)))
         return cls(
             records=tuple(records),
             profiles=chosen,
@@ -94,19 +97,23 @@ class Space:
     def __len__(self) -> int:
         return len(self.table)
 
+    def gather(self, what: Callable[[CostTable], Floats]) -> Floats:
+        """(R, ...) of something the tables have (P, ...)."""
+        return np.stack([what(table) for table in self.tables])[self.table, self.row]
+
     @property
     def cost_s(self) -> Floats:
         """(R, E) seconds."""
-        return np.stack([table.cost_s for table in self.tables])[self.table, self.row]
+        return self.gather(lambda table: table.cost_s)
 
     @property
     def sent_bytes(self) -> Floats:
         """(R, E) bytes that leave the first tier."""
-        return np.stack([table.sent_bytes for table in self.tables])[self.table, self.row]
+        return self.gather(lambda table: table.sent_bytes)
 
     def term_s(self, name: str) -> Floats:
         """(R, E) seconds of one term, such as ``compute:edge``."""
-        return np.stack([t.terms_s[:, :, t.names.index(name)] for t in self.tables])[self.table, self.row]
+        return self.gather(lambda table: table.terms_s[:, :, table.names.index(name)])
 
     @property
     def placements(self) -> Ints:
@@ -194,6 +201,19 @@ def lossless_codecs(profiles: Sequence[Profile], wanted: Sequence[str] | None) -
     if not lossless:
         raise RecordMismatch("the profiles share no lossless codec; run 'offramp profile' again")
     return lossless
+
+
+def _allowed(
+    placements: Ints, profiles: Sequence[Profile], network: Network, objective: Objective, precision: str
+) -> NDArray[np.bool_]:
+    """(P,) which placements keep the pins, fit the memory of every tier, and keep an input that stays."""
+    kept = pinned(placements, network.tier_names, objective.pins)
+    if objective.input_stays:
+        kept &= placements[:, 0] == 0
+    for index, tier in enumerate(network.tiers):
+        if np.isfinite(tier.memory_bytes):
+            kept &= (placements == index) @ model_bytes(profiles[index], precision) <= tier.memory_bytes
+    return kept
 
 
 def _hands_over(placements: Ints, coded: Mapping[int, str]) -> NDArray[np.bool_]:
