@@ -1,0 +1,1 @@
+"""Plans run for real, and what was predicted of them."""
