@@ -123,8 +123,8 @@ def _product(replanner: Replanner, objective: Objective, networks: int) -> tuple
         vector, tiers = replanner.vector(*ask)
         _, mean, late = reach[tiers - 1]
         latency = mean @ vector
-        if late is not None and objective.deadline_s is not None:
-            latency[late @ vector > objective.deadline_s + 1e-12] = np.inf
+        if objective.deadline_s is not None:
+            latency[(late @ vector > replanner.most + 1e-12).any(1)] = np.inf
         best = float(latency[latency.argmin()])
         seconds.append(time.perf_counter() - begin)
         if np.isfinite(best):

@@ -23,6 +23,9 @@ def record(
     output: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/PRECISION.parquet."),
     batch: int = typer.Option(64, min=1, help="Rows per run."),
     precision: str = typer.Option("fp32", help="fp32, or int8:N for the first N segments in int8."),
+    codec: str | None = typer.Option(
+        None, help="CODEC@CUT: as if the tensors at that cut had travelled in this codec, such as affine4@1."
+    ),
     splits: str = typer.Option("tune,calibrate,test", help="Which rows, with commas between."),
     every: int = typer.Option(1, min=1, help="Keep every so many-th of these rows."),
     dtype: str = typer.Option("float32", help="Stored logits: float32, or float16 for half the size."),
@@ -43,7 +46,8 @@ def record(
         raise ConfigError(f"--dtype must be float32 or float16, not {dtype!r}")
     opened = open_cascade(cascade)
     source = load_source(data_name(opened.manifest, data))
-    file = output or cascade / "records" / f"{parse(precision).file_stem}{_shift_of(source)}.parquet"
+    stem = parse(precision).file_stem + (f"+{codec}" if codec else "") + _shift_of(source)
+    file = output or cascade / "records" / f"{stem}.parquet"
     with progress_bar("recording") as update:
         collect_to_file(
             opened,
@@ -53,6 +57,7 @@ def record(
             every=every,
             batch=batch,
             precision=precision,
+            codec=codec,
             form="compact" if compact else dtype,
             processes=processes,
             engine=engine,

@@ -33,7 +33,7 @@ class CollectOptions(TypedDict, total=False):
     batch : rows per run; default 64
     precision : ``fp32`` (default), or a plan's precision such as ``int8:2``
     codec : ``CODEC@CUT``, such as ``uint8@1``: what the exits beyond that cut answer when its tensors travel in a lossy
-        codec, every row alone. The provenance says so: its variant is ``fp32+uint8@1``, which no search takes yet
+        codec, every row alone. The provenance says so: its variant is ``fp32+uint8@1``
     form : how the logits are stored: ``float32`` (default), ``float16``, or ``compact`` for many classes
     processes : how many compute; default 1, this one. The result does not depend on it
     engine : ``local`` (default), or ``ray`` to spread the processes over a cluster
@@ -45,7 +45,7 @@ class CollectOptions(TypedDict, total=False):
     every: int
     batch: int
     precision: str
-    codec: str
+    codec: str | None
     form: str
     processes: int
     engine: str
@@ -103,7 +103,8 @@ def _plan(cascade: Cascade, dataset: RowSource, options: CollectOptions) -> Reco
     if unknown := sorted(set(options) - set(CollectOptions.__annotations__)):
         raise TypeError(f"collect() got an unexpected keyword argument {unknown[0]!r}")
     selection = Selection(options.get("splits", ("tune", "calibrate", "test")), options.get("every", 1))
-    coded = CodedCut.parse(options["codec"], len(cascade.manifest.segments)) if "codec" in options else None
+    codec = options.get("codec")
+    coded = None if codec is None else CodedCut.parse(codec, len(cascade.manifest.segments))
     part = PartOptions(
         options.get("batch", 64), options.get("precision", "fp32"), check_form(options.get("form", "float32")), coded
     )

@@ -83,7 +83,7 @@ def provenance_table(data: ReportData) -> str:
         rows.append(("data", f"{source.data}, sha256 {source.data_sha256}, split seed {source.split_seed}"))
         rows.append(("records", f"{len(data.records):,} rows, {source.variant}, {source.engine}, {source.created_utc}"))
     if plan:
-        rows.append(("plan", f"{plan.plan_id}, codec {plan.codec}, {plan.precision}, by {plan.planner}"))
+        rows.append(("plan", f"{plan.plan_id}, codec {plan.codec}, {plan.variant}, by {plan.planner}"))
     if plan and plan.evidence:
         seen = plan.evidence
         rows.append(("search", f"{seen.settings:,} gate settings x {seen.placements} placements, exact on that grid"))

@@ -14,7 +14,7 @@ from offramp.planning.result import SearchResult
 from offramp.reporting.calibration import ExitCalibration
 from offramp.reporting.numbers import beside, kilobytes, milliseconds, percent
 from offramp.reporting.terms import grouped_terms
-from offramp.reporting.words import losing, placement_text
+from offramp.reporting.words import binding_sentence, losing, placement_text, sensitivity_sentence
 from offramp.runtime.run_result import RunResult
 
 __all__ = ["calibration_table", "explain_table", "plain_table", "plan_table", "runs_table"]
@@ -47,11 +47,13 @@ def plan_table(search: SearchResult) -> Group:
 
     Why the chosen one won is ``search.why``.
     """
+    modelled = search.plan.predicted is not None and search.plan.predicted.energy_j is not None
     table = plain_table(
         "Plans",
-        ["plan", "segments on", "accuracy", "mean ms", "p95 ms", "kB"],
+        ["plan", "segments on", "accuracy", "mean ms", "p95 ms", "kB", *(["mJ"] if modelled else [])],
         text_columns=(0, 1),
-        caption="replayed: accuracy and shares on held-out rows, seconds and kB sent from profiles and network",
+        caption="replayed: accuracy and shares on held-out rows, seconds and kB sent from profiles and network"
+        + ("; mJ of the first tier: modelled" if modelled else ""),
     )
     table.add_row(*_plan_cells("chosen", search.plan), style="bold")
     reasons = []
@@ -70,12 +72,14 @@ def _plan_cells(name: str, plan: Plan) -> list[str]:
         milliseconds(predicted.mean_latency_s if predicted else None, unit=False),
         milliseconds(predicted.p95_latency_s if predicted else None, unit=False),
         kilobytes(predicted.bytes_per_sample if predicted else None, unit=False),
+        *([f"{1e3 * predicted.energy_j:.3g}"] if predicted and predicted.energy_j is not None else []),
     ]
 
 
 def explain_table(search: SearchResult) -> Group:
-    """Where the mean latency goes, and the front between latency and accuracy."""
-    return Group(_terms_table(search), _front_table(search))
+    """Where the mean latency goes, the front between latency and accuracy, what binds and what would change it."""
+    words = [binding_sentence(search), sensitivity_sentence(search)]
+    return Group(_terms_table(search), _front_table(search), *(Text(text) for text in words if text))
 
 
 def _terms_table(search: SearchResult) -> Table:
@@ -111,7 +115,7 @@ def _front_table(search: SearchResult) -> Table:
             percent(point.accuracy),
             placement_text(point.placement),
             " ".join("off" if t is None else f"{t:.3f}" for t in point.thresholds),
-            point.codec,
+            point.codec if point.variant == "fp32" else f"{point.codec}, {point.variant}",
         )
     return table
 

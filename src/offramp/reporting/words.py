@@ -6,7 +6,17 @@ from offramp.planning.plan import Plan
 from offramp.planning.result import Candidate, SearchResult
 from offramp.reporting.numbers import milliseconds, percent, points, times
 
-__all__ = ["binding_sentence", "losing", "loss_text", "placement_text", "plan_sentence", "sentence", "tier_shares"]
+__all__ = [
+    "bandwidth_text",
+    "binding_sentence",
+    "losing",
+    "loss_text",
+    "placement_text",
+    "plan_sentence",
+    "sensitivity_sentence",
+    "sentence",
+    "tier_shares",
+]
 
 
 def placement_text(placement: tuple[str, ...]) -> str:
@@ -74,16 +84,46 @@ def sentence(text: str) -> str:
 
 
 def binding_sentence(search: SearchResult) -> str:
-    """Which constraint keeps the plan from being faster."""
+    """Which constraint keeps the plan from being better."""
     objective = search.plan.objective
-    if search.binding == "accuracy_loss":
-        return (
-            "The accuracy limit binds: a faster plan would lose more than "
-            f"{points(objective.accuracy_loss)} on the tune rows."
-        )
-    if search.binding == "deadline":
-        return f"The deadline of {milliseconds(objective.deadline_s)} binds: a faster plan on average would miss it."
-    return "No constraint binds: this is the fastest plan there is."
+    better = "faster" if objective.minimise in ("latency", "latency_quantile") else "better"
+    loss = points(objective.accuracy_loss)
+    sentences = {
+        "accuracy_loss": f"The accuracy limit binds: a {better} plan would lose more than {loss} on the tune rows.",
+        "deadline": f"The deadline of {milliseconds(objective.deadline_s)} binds: a {better} plan on average would "
+        "miss it.",
+        "arrival_hz": f"The arrival rate binds: a {better} plan would not sustain it.",
+        "pins": f"The pins bind: with segments elsewhere a {better} plan is possible.",
+        "memory": f"Memory binds: with more of it on a tier a {better} plan is possible.",
+        "input_stays": f"That the input stays binds: a {better} plan would send it on.",
+        "placements": f"The placements allowed bind: a {better} plan places the segments in another way.",
+    }
+    best = "the fastest" if better == "faster" else "the best"
+    return sentences.get(search.binding, f"No constraint binds: this is {best} plan there is.")
+
+
+def sensitivity_sentence(search: SearchResult) -> str:
+    """Between which bandwidths of each link the plan stays the best; empty where nobody asked.
+
+    Examples
+    --------
+    >>> bandwidth_text(2.5e6), bandwidth_text(64e3), bandwidth_text(1.2e9)
+    ('2.5 Mbit/s', '64 kbit/s', '1.2 Gbit/s')
+    """
+    parts = []
+    for one in search.sensitivity:
+        low = "" if one.low_bps == 0 else f"from {bandwidth_text(one.low_bps)}"
+        high = "" if one.high_bps is None else f"to {bandwidth_text(one.high_bps)}"
+        parts.append(f"{one.link} {' '.join(filter(None, [low, high])) or 'at any bandwidth'}")
+    return f"The plan stays the best, all else fixed, on {_enumerate(parts)}." if parts else ""
+
+
+def bandwidth_text(bandwidth_bps: float) -> str:
+    """Bits per second, three digits."""
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if bandwidth_bps >= size:
+            return f"{bandwidth_bps / size:.3g} {unit}"
+    return f"{bandwidth_bps:.3g} bit/s"
 
 
 def loss_text(loss: float) -> str:
