@@ -85,6 +85,7 @@ NETWORK = '[[tiers]]\nname = "device"\n[[tiers]]\nname = "cloud"\n[[links]]\nsou
         (("--fit", "c.json", "--tier", "edge"), "--fit measures operators, not a tier"),
         (("--fit", "c.json", "--import", "p.json"), "are three different things"),
         (("--tier", "edge", "--predict-from", "none.json"), "no such costs"),
+        (("--tier", "edge", "--predict-from", "none.json", "--batch", "8"), "predicts one row at a time"),
         (("--network", "network.toml", "--export", "all.json"), "--export writes one profile, not 2"),
         (("--network", "network.toml", "--slow-down", "2"), "--slow-down goes with one --tier"),
         (("--network", "network.toml", "--tier", "egde"), "unknown tier 'egde'"),

@@ -120,6 +120,8 @@ def profile(
         if export is not None and len(tiers) != 1:
             raise ConfigError(f"--export writes one profile, not {len(tiers)}; choose with --tier NAME")
         if predict_from is not None:
+            if _batches(batch) != (1,):
+                raise ConfigError("--predict-from predicts one row at a time; leave out --batch, or measure")
             profiles = predict_tiers(open_cascade(cascade), tiers, predict_from, data, codec)
         else:
             profiles = profile_tiers(open_cascade(cascade), tiers, data, codec, _batches(batch))
