@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offramp.confidence.one_threshold import JoinedSettings, OneThreshold, exit_subsets
+from offramp.confidence.one_threshold import JoinedSettings, OneThreshold, exit_subsets, with_one_threshold
 from offramp.confidence.settings import GateSettings, evaluate
 from offramp.errors import ConfigError, NotEnoughSamples
 
@@ -53,6 +53,19 @@ def test_joined_settings_are_those_of_their_parts() -> None:
     assert set(joined.accurate(loss)) == set(one.accurate(loss)) | {i + len(one) for i in grid.accurate(loss)}
     some = np.array([len(joined) - 1, 0, len(one)])
     assert np.array_equal(joined.thresholds_of(some), joined.thresholds[some])
+
+
+@pytest.mark.parametrize("early", [0, 1, 2, 5, 13])
+def test_settings_with_those_of_one_threshold(early: int) -> None:
+    score, correct = rows_of(4, early, 300, 0)
+    grid = GateSettings.build(score, correct, 100) if early < 13 else OneThreshold.of(score, correct, [(True,) * 13], 2)
+    wide = with_one_threshold(grid, score, correct)
+    assert wide.accuracy_last_exit == grid.accuracy_last_exit
+    cost = np.arange(early + 1.0)
+    every = OneThreshold.of(score, correct, [(True,) * early])
+    for loss in (0.0, 0.05):
+        for fewer in (grid, every):
+            assert (wide.share[wide.accurate(loss)] @ cost).min() <= (fewer.share[fewer.accurate(loss)] @ cost).min()
 
 
 def test_subsets_and_refusals() -> None:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from offramp.confidence.settings import GateSettings, threshold_grid
 from offramp.errors import ConfigError, NotEnoughSamples
 
-__all__ = ["JoinedSettings", "OneThreshold", "exit_subsets"]
+__all__ = ["JoinedSettings", "OneThreshold", "exit_subsets", "with_one_threshold"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 _MOST_EXITS = 12
+_POINTS = 1000
+_SETTINGS = 100_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class OneThreshold(GateSettings):
         score: NDArray[np.float32],
         correct: NDArray[np.bool_],
         subsets: Sequence[Sequence[bool]] | None = None,
-        points: int = 1000,
+        points: int | None = None,
     ) -> OneThreshold:
         """Count every setting.
 
@@ -58,7 +60,7 @@ class OneThreshold(GateSettings):
         score : (E - 1, n) of the early exits
         correct : (E, n) whether each exit is right
         subsets : (E - 1,) each, which exits are on; default all of them, one after the other
-        points : most thresholds of a subset, "never" among them
+        points : most thresholds of a subset, "never" among them; default 1,000, fewer where the subsets are many
 
         Raises
         ------
@@ -68,11 +70,9 @@ class OneThreshold(GateSettings):
         early, rows = score.shape
         if rows == 0:
             raise NotEnoughSamples("gate settings need at least one row")
-        parts = [
-            _of_subset(score, correct, np.array(subset, bool), points)
-            for subset in (exit_subsets(early) if subsets is None else subsets)
-            if any(subset)
-        ]
+        chosen = [subset for subset in (exit_subsets(early) if subsets is None else subsets) if any(subset)]
+        most = min(_POINTS, _SETTINGS // max(1, len(chosen))) if points is None else points
+        parts = [_of_subset(score, correct, np.array(subset, bool), most) for subset in chosen]
         off = np.zeros((1, early + 1), np.int64)
         off[0, -1] = rows
         return cls(
@@ -153,6 +153,26 @@ class JoinedSettings(GateSettings):
     @property
     def _starts(self) -> list[int]:
         return list(itertools.accumulate((len(part) for part in self.parts[:-1]), initial=0))
+
+
+def with_one_threshold(settings: GateSettings, score: NDArray[np.float32], correct: NDArray[np.bool_]) -> GateSettings:
+    """Settings, and all that SPINN and HAPI choose from: a search over them cannot be beaten by either.
+
+    A grid with few thresholds per exit seldom has one threshold for several exits.
+
+    Parameters
+    ----------
+    settings : counted on the same rows
+    score, correct : as for `OneThreshold.of`
+    """
+    early = len(score)
+    if early < 2:
+        fine = [OneThreshold.of(score, correct)] if early else []
+    else:
+        fine = [OneThreshold.of(score, correct, [(True,) * early])]
+        if early <= _MOST_EXITS:
+            fine.append(OneThreshold.of(score, correct))
+    return JoinedSettings.of(*fine, settings) if fine else settings
 
 
 def exit_subsets(early: int) -> list[tuple[bool, ...]]:
