@@ -22,6 +22,7 @@ from offramp.profiles.timing import MIN_REPEATS, pinned
 from offramp.profiles.worker import WorkerReply, WorkerRequest, measure_here
 from tests.support.images import make_image_cascade
 from tests.support.tiny import make_tiny_cascade, tiny_rows
+from tests.support.tiny_text import make_tiny_text_cascade
 
 TRANSPORT = TransportCost(hop_s=1e-3, request_overhead_bytes=100, answer_bytes=50)
 
@@ -80,6 +81,17 @@ def test_batches_are_measured_beside_single_rows(cascade: Cascade) -> None:
     assert [(s.batch, s.segment) for s in reply.segments] == [(b, i) for b in (1, 8) for i in range(3)]
     profile = measure(cascade.path, "edge", transport=TRANSPORT, repeats=15, budget_s=0.1, batches=(8,))
     assert {s.batch for s in profile.segments} == {1, 8}
+
+
+def test_the_work_of_a_text_is_that_of_a_typical_row_whatever_the_batch(tmp_path: Path) -> None:
+    cascade, file = make_tiny_text_cascade(tmp_path), tmp_path / "samples.npz"
+    rows = np.ones((4, 8), np.int64)
+    mask = (np.arange(8) < np.array([[2], [8], [8], [8]])).astype(np.int64)
+    np.savez(file, *[rows * mask, mask, 0 * mask][: len(cascade.manifest.inputs)])
+    reply = measure_here(request(cascade, samples=str(file), batches=(1, 4), codecs=("raw",)))
+    by_batch = [[s.macs for s in reply.segments if s.batch == batch] for batch in (1, 4)]
+    assert by_batch[0] == by_batch[1]
+    assert all(macs is not None and macs > 0 for macs in by_batch[0])
 
 
 def test_the_worker_stays_on_one_processor_and_says_which(cascade: Cascade) -> None:

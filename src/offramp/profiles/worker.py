@@ -79,9 +79,10 @@ def measure_here(request: WorkerRequest) -> WorkerReply:
     served = served_cuts(manifest, [get_codec(name) for name in request.codecs], cuts[1])
     timed = len(pieces) * (len(cuts) + (request.traces > 0)) + 2 * len(served)
     timer = Timer(Pace(request.slow_down), request.repeats, request.budget_s / timed)
+    macs = [_macs(segment, typical_row(rows)) for segment, rows in zip(segments, cuts[1], strict=True)]
     return WorkerReply(
         segments=tuple(
-            _segment_cost(index, precision, segment, size, rows[index], timer)
+            _segment_cost(index, precision, segment, size, rows[index], macs[index], timer)
             for size, rows in cuts.items()
             for index, precision, segment in pieces
         ),
@@ -93,7 +94,13 @@ def measure_here(request: WorkerRequest) -> WorkerReply:
     )
 
 
-def _segment_cost(index: int, precision: str, segment: Segment, batch: int, rows: Rows, timer: Timer) -> SegmentCost:
+def _macs(segment: Segment, row: tuple[Array, ...]) -> int:
+    return segment_macs(segment.spec, lambda: trace_segment(segment, row))
+
+
+def _segment_cost(
+    index: int, precision: str, segment: Segment, batch: int, rows: Rows, macs: int, timer: Timer
+) -> SegmentCost:
     taken = timer.seconds(lambda i: segment.run(rows[i % len(rows)]))
     variant = segment.spec.variant(precision)
     return SegmentCost(
@@ -104,7 +111,7 @@ def _segment_cost(index: int, precision: str, segment: Segment, batch: int, rows
         mean_s=float(taken.mean()),
         p95_s=float(np.quantile(taken, 0.95)),
         repeats=len(taken),
-        macs=segment_macs(segment.spec, lambda: trace_segment(segment, typical_row(rows))),
+        macs=macs,
         model_bytes=segment.spec.file_bytes if variant is None else variant.file_bytes,
     )
 
