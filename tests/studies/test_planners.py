@@ -11,6 +11,7 @@ from offramp.planning.base import Planner
 from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
 from studies.planners import contest as contests
+from studies.planners import measure
 from studies.planners import study as planners
 from studies.planners.cases import PROFILES, Case, Skipped, cases, tier_profile
 from studies.planners.networks import NETWORKS
@@ -97,6 +98,21 @@ def test_cascades_without_a_profile_or_rows_are_left_out(tmp_path: Path, case: C
     assert reasons["testing"] == "its records have no tune or calibrate rows"
     assert "damaged" in reasons
     assert isinstance(found["whole"], Case)
+
+
+def test_measuring_leaves_out_what_is_not_here(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.records.save(tmp_path / "whole.parquet")
+    case.records.on("test").save(tmp_path / "testing.parquet")
+    files = {name: tmp_path / f"{name}.parquet" for name in ("whole", "testing")}
+    monkeypatch.setattr(measure, "records_files", lambda: files)
+    monkeypatch.setattr(measure, "_built", list)
+    assert measure.main(["--folder", str(tmp_path)]) == 0
+    told = capsys.readouterr().err
+    assert "whole: its cascade is not here; skipped" in told
+    assert "testing: its records have no tune or calibrate rows; skipped" in told
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_committed_cascade(monkeypatch: pytest.MonkeyPatch) -> None:
