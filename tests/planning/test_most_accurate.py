@@ -126,6 +126,33 @@ def test_a_lossy_variant_is_there_where_nothing_else_is_in_time() -> None:
     assert squeezed.accuracy < both.choose(1e6).accuracy
 
 
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 2**20), deadline_s=st.floats(1e-4, 0.05), bandwidth=st.floats(1e5, 1e9))
+def test_a_guarded_plan_leaves_the_device_time_for_an_exit(seed: int, deadline_s: float, bandwidth: float) -> None:
+    case = make_instance(seed, 4, 2, 2, 60)
+    planner = MostAccurate(
+        case.records,
+        case.profiles,
+        case.network,
+        deadline_s,
+        guarded=True,
+        temperatures=case.temperatures,
+        max_settings=MOST,
+    )
+    device = case.profiles["device"]
+    first = device.exit_segments[0]
+    seconds = [cost.median_s for cost in device.segments]
+    try:
+        chosen = planner.choose(bandwidth)
+    except PlanInfeasible:
+        least_s = planner_of(case, 1.0).fastest(planner.cost_s(bandwidth)).longest_s
+        assert least_s > deadline_s - sum(seconds[: first + 1])
+        return
+    cut = planner.plan_of(chosen).placement.count("device")
+    rescue_s = sum(seconds[cut : first + 1])
+    assert chosen.longest_s <= deadline_s - (rescue_s if rescue_s < deadline_s else 0.0) + 1e-9
+
+
 def test_an_outage_leaves_the_device() -> None:
     case = make_instance(1, 3, 2, 2, 60)
     planner = planner_of(case, 10.0)

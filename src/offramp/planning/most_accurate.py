@@ -60,6 +60,9 @@ class MostAccurate:
         `offramp.planning.search.search`
     deadline_s : above 0; a call may ask for another
     slack : accuracy (0..1) that may be given up for latency
+    guarded : plan for a device that gives a message up early enough to compute an exit itself, as
+        `offramp.runtime.device.Device` does: where it hands over before its first exit, the answer must be back by
+        then; where that exit would be late anyway, by the deadline
 
     Raises
     ------
@@ -74,6 +77,7 @@ class MostAccurate:
         deadline_s: float,
         *,
         slack: float = 0.0,
+        guarded: bool = False,
         temperatures: Sequence[float] | None = None,
         codecs: Sequence[str] | None = None,
         placements: Sequence[Sequence[str]] | None = None,
@@ -100,6 +104,7 @@ class MostAccurate:
         #: (R, E, C) of `offramp.planning.coefficients.Conditions`, and the last tier (R,) of every row
         self.coefficients: Floats = choices.latency_coefficients[self._rows]
         self.last_tier = np.asarray(choices.tiers[self._rows, -1])
+        self._rescue_s = _rescue_s(self._problem, self._rows) if guarded else np.zeros(len(self._rows))
         kept = [_kept(self._problem, which, slack) for which in range(len(self._problem.variants))]
         variants = self._problem.variants
         self._settings = np.concatenate([each.setting for each in kept])
@@ -136,7 +141,8 @@ class MostAccurate:
         """
         limit = self.deadline_s if deadline_s is None else deadline_s
         longest = cost_s[:, self._last_exit]
-        allowed = self._fit & (longest <= limit + TINY)
+        limits = np.where(self._rescue_s < limit, limit - self._rescue_s, limit)
+        allowed = self._fit & (longest <= limits[:, None] + TINY)
         if not allowed.any():
             raise PlanInfeasible(
                 f"no plan answers within {1e3 * limit:.4g} ms: the shortest path takes "
@@ -238,6 +244,14 @@ def _undominated(problem: Problem) -> Index:
         if len(mine)
     ]
     return np.asarray(reach[np.sort(np.concatenate(kept))])
+
+
+def _rescue_s(problem: Problem, rows: Index) -> Floats:
+    """(R,) seconds the first tier needs for its first exit after it has handed over; 0 where it has one by then."""
+    choices = problem.choices
+    here = choices.latency_coefficients[:, 0, 1]  # of the first tier, up to the first exit
+    whole = np.array([here[choices.variant == which].max() for which in range(len(problem.variants))])
+    return np.asarray((whole[choices.variant] - here)[rows])
 
 
 def _by_last_exit(settings: GateSettings, exits: int) -> list[Index]:

@@ -48,16 +48,16 @@ class ClairvoyantController(Controller):
         """(R, E) seconds of a sample that starts now."""
         planner = self.planner
         tiers = len(planner.network.tiers)
-        at = planner.coefficients.copy()
+        at = planner.coefficients
         rtt_s = np.array([link.rtt_s for link in planner.network.links])
         begin_s = np.full(at.shape[:2], now_s)
         cost = at[:, :, 0] + at[:, :, 1 : 1 + tiers].sum(2) + at[:, :, 1 + 2 * tiers - 1 :] @ rtt_s
         for link, trace in enumerate(self._traces):
             begin_s += at[:, :, 1 + link]
             bits = at[:, :, planner.conditions.link_column(link)]
-            end_s = np.array(
-                [trace.finish_s(b, n / 8) for b, n in zip(begin_s.ravel().tolist(), bits.ravel().tolist(), strict=True)]
-            ).reshape(bits.shape)
+            end_s = begin_s.copy()
+            for begin, size in set(zip(begin_s[bits > 0].tolist(), bits[bits > 0].tolist(), strict=True)):
+                end_s[(begin_s == begin) & (bits == size)] = trace.finish_s(begin, size / 8)
             cost += end_s - begin_s
             begin_s = end_s + rtt_s[link] / 2
         return np.asarray(cost)
