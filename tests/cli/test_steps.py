@@ -126,30 +126,32 @@ def test_variants_objectives_and_limits(workplace: Path) -> None:
     cascade, network = workplace / "tiny.cascade", workplace / "network.toml"
     network.write_text(NETWORK.replace("slow_down = 8", 'slow_down = 8\nenergy = "raspberry-pi-3b"'))
     files = []
-    for more in ((), ("--codec", "uint8@1")):
-        assert offramp("record", cascade, "--data", workplace / "rows.npz", *more).code == 0
+    for coding in ([], ["--codec", "uint8@1"]):
+        assert offramp("record", cascade, "--data", workplace / "rows.npz", *coding).code == 0
     files = [cascade / "records" / name for name in ("fp32.parquet", "fp32+uint8@1.parquet")]
     codecs = [word for codec in ("raw", "uint8") for word in ("--codec", codec)]
     assert offramp("profile", cascade, "--network", network, "--data", workplace / "rows.npz", *codecs).code == 0
     records = [word for file in files for word in ("--records", file)]
-    for more in (
+    asked: tuple[tuple[str, ...], ...] = (
         ("--minimise", "energy"),
         ("--minimise", "weighted", "--weight", "latency_s=1", "--weight", "bytes=0.1"),
         ("--minimise", "latency_quantile", "--quantile", "0.9", "--input-stays"),
         ("--pin", "2=cloud", "--pin", "0!=cloud", "--accuracy-loss", "0.5"),
         ("--arrival-hz", "0.5"),
-    ):
+    )
+    for more in asked:
         called = offramp("plan", cascade, "--network", network, *records, "--explain", *more)
         assert called.code == 0, called.err
         assert "The plan stays the best, all else fixed, on device-cloud" in called.out.replace("\n", " ")
     assert json.loads((cascade / "plans" / "plan.json").read_text())["objective"]["arrival_hz"] == 0.5
-    for more, sentence in (
+    refused: tuple[tuple[tuple[str, ...], str], ...] = (
         (("--pin", "cloud"), "pins.0: a pin is written SEGMENT=TIER"),
         (("--weight", "latency=1"), "--weight 'latency=1': write NAME=NUMBER"),
         (("--minimise", "weighted"), "goes with weights"),
         (("--pin", "0=cloud", "--input-stays"), "no placement keeps pins and input_stays together"),
         (("--arrival-hz", "1e9"), "the arrival rate binds"),
-    ):
+    )
+    for more, sentence in refused:
         called = offramp("plan", cascade, "--network", network, *records, *more)
         assert called.code != 0
         assert sentence in called.err.replace("\n", " ")

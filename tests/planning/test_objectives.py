@@ -20,6 +20,7 @@ from offramp.planning.replanner import Replanner
 from offramp.planning.search import search
 from offramp.profiles.energy import energy_model
 from offramp.profiles.profile import PayloadCost, Profile
+from offramp.records.certify import check
 from offramp.records.confidences import confidences
 from offramp.records.records import Records
 from tests.support.instances import Instance, make_instance
@@ -351,9 +352,41 @@ def test_what_cannot_be_is_said_in_one_sentence() -> None:
     fewer = variants[1].take(np.arange(len(variants[1]) - 2))
     with pytest.raises(RecordMismatch, match="other rows or exits"):
         find(Objective(), records=[variants[0], fewer])
-    with pytest.raises(ConfigError, match="a certificate speaks of one variant"):
-        find(Objective(confidence=0.9))
     with pytest.raises(ValueError, match="goes with weights"):
         Objective(minimise="weighted")
     with pytest.raises(ValueError, match="above zero"):
         Objective(minimise="weighted", weights=Weights())
+
+
+def test_certified_variants_lose_little_against_the_reference() -> None:
+    case, variants = rich(7, 3, 3, 2, coded=True, int8=True)
+    many = [_repeated(records, 40) for records in variants]
+    many[1] = replace(many[1], logits=many[0].logits, provenance=many[1].provenance)  # int8 as good as fp32
+    objective = Objective(accuracy_loss=0.05, confidence=0.9)
+    found = search(many, case.profiles, case.network, objective, temperatures=case.temperatures)
+    plans = [found.plan, *(one.plan for one in found.alternatives)]
+    assert {plan.precision for plan in plans} >= {"int8:1"}
+    for plan in plans:
+        certificate = plan.certificate
+        assert certificate is not None
+        assert certificate.delta == pytest.approx(0.1 / 3)
+        assert certificate.variant == plan.variant
+        assert certificate.reference == (None if plan.variant == "fp32" else "fp32")
+        held = next(one for one in many if one.provenance.variant == plan.variant)
+        check(certificate, held, None if certificate.reference is None else many[0])
+    with pytest.raises(ConfigError, match="a certificate speaks of one variant"):
+        search(many, case.profiles, case.network, certificate=plans[0].certificate, temperatures=case.temperatures)
+
+
+def _repeated(records: Records, times: int) -> Records:
+    """So many copies of the rows with a little noise."""
+    count = len(records) * times
+    logits = np.tile(records.logits, (1, times, 1))
+    noise = np.random.default_rng(1).normal(0, 0.3, logits.shape).astype(np.float32)
+    return replace(
+        records,
+        logits=logits + noise,
+        labels=np.tile(records.labels, times),
+        split=np.tile(records.split, times),
+        row=np.arange(count),
+    )

@@ -10,7 +10,7 @@ import pytest
 
 from offramp.confidence.certificate import Certificate
 from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy
-from offramp.errors import CertificateError, ConfigError, NotEnoughSamples, SampleError
+from offramp.errors import CertificateError, ConfigError, NotEnoughSamples, RecordMismatch, SampleError
 from offramp.records.certify import certify, check, class_risks
 from offramp.records.records import RecordProvenance, Records
 
@@ -50,6 +50,30 @@ def test_other_records_and_false_claims_are_refused() -> None:
         check(certificate, other)
     with pytest.raises(CertificateError, match="does not follow"):
         check(replace(certificate, settings=(*certificate.settings, (0.0, 0.0))), records())
+
+
+def test_losses_against_another_variant_are_paired_by_row() -> None:
+    full = records()
+    noise = np.random.default_rng(1).normal(0, 0.2, full.logits.shape).astype(np.float32)
+    small = replace(full, logits=full.logits + noise, provenance=replace(full.provenance, variant="int8:1"))
+    shuffled = small.take(np.random.default_rng(2).permutation(len(small)))
+    made = certify(shuffled, [AccuracyLoss(0.05)], 0.1, reference=full)
+    assert made.reference == "fp32"
+    assert "of fp32 by int8:1" in made.statement()
+    assert Certificate.from_json(made.to_json()) == made
+    check(made, shuffled, full)
+    with pytest.raises(CertificateError, match="counts losses against fp32, not against its own last exit"):
+        check(made, shuffled)
+    with pytest.raises(RecordMismatch, match="lack rows"):
+        certify(small, [AccuracyLoss(0.05)], 0.1, reference=full.take(np.arange(100)))
+
+
+def test_a_variant_that_loses_too_much_is_not_certified() -> None:
+    full = records()
+    worse = full.logits + np.random.default_rng(1).normal(0, 3, full.logits.shape).astype(np.float32)
+    bad = replace(full, logits=worse, provenance=replace(full.provenance, variant="int8:1"))
+    with pytest.raises(NotEnoughSamples):
+        certify(bad, [AccuracyLoss(0.02)], 0.1, reference=full)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"certificate_id": "x", "schema_version": 1}', "[1]"])

@@ -47,6 +47,9 @@ def certify(
     class_loss: float | None = typer.Option(None, help="Accuracy that may be lost on every single class."),
     gate: GateKind = typer.Option("max_probability", help="What decides at an exit; fitted on half of the tune rows."),
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
+    reference: Path | None = typer.Option(
+        None, help="Records of the variant that losses are counted against, such as fp32 where --records are int8."
+    ),
     output: Path | None = typer.Option(None, help="Certificate file; default: CASCADE/certificates/certificate.json."),
     check: bool = typer.Option(False, "--check", help="Make the stored certificate again and compare."),
     json: bool = typer.Option(False, "--json", help="Print the certificate as JSON."),
@@ -67,10 +70,11 @@ def certify(
     opened = open_cascade(cascade)
     evidence = load_records(records_file(cascade, records))
     evidence.require(opened.manifest.fingerprint)
+    against = None if reference is None else load_records(reference)
     file = output or certificate_file(cascade)
     if check:
         found = load_certificate(file)
-        check_records(found, evidence)
+        check_records(found, evidence, against)
         say(found.statement())
         say(f"checked: the {len(evidence):,} records give certificate {found.certificate_id} again")
         return
@@ -83,7 +87,8 @@ def certify(
         risks.insert(0, AccuracyLoss(0.01 if accuracy_loss is None else accuracy_loss))
     degrees = opened.manifest.calibration.temperatures
     gates = fit_kind(gate, evidence, degrees)
-    made = certify_records(evidence, risks, round(1 - confidence, 12), temperatures=degrees, gates=gates)
+    delta = round(1 - confidence, 12)
+    made = certify_records(evidence, risks, delta, temperatures=degrees, gates=gates, reference=against)
     write_text_atomic(file, made.to_json())
     if json:
         print_json({"certificate_id": made.certificate_id, "statement": made.statement(), "settings": made.settings})

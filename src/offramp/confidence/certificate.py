@@ -30,9 +30,10 @@ class Certificate:
     """Gate settings that all keep all ``risks``, but for a probability of ``delta`` over the calibrate rows.
 
     ``settings`` are thresholds, one per early exit, ``None`` is off; safest first, the first with every gate off. They
-    are thresholds on the calibrated confidence, or on the scores of ``gates`` where there are any. It speaks of gates
-    alone, so it holds on any placement and any network while the samples are drawn like the calibrate rows. Anyone with
-    the records can make it again: ``offramp certify --check``.
+    are thresholds on the calibrated confidence, or on the scores of ``gates`` where there are any. ``reference`` is the
+    variant against whose last exit accuracy is lost, where that is another than ``variant``. It speaks of gates alone,
+    so it holds on any placement and any network while the samples are drawn like the calibrate rows. Anyone with the
+    records can make it again: ``offramp certify --check``.
 
     Examples
     --------
@@ -62,6 +63,7 @@ class Certificate:
     method: str = "fixed sequence, safest first on the tune rows; exact tests on the calibrate rows"
     schema_version: int = 1
     gates: tuple[Gate, ...] = ()
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gates", scoring_gates(self.gates))
@@ -89,9 +91,11 @@ class Certificate:
         what = "; and ".join(_words(self.risks))
         kinds = "".join(f"{kind} " for kind in dict.fromkeys(gate.kind for gate in self.gates))
         gates = f"{kinds}gate setting" if len(self.settings) == 1 else f"{kinds}gate settings at once"
+        against = "" if self.reference is None else f" of {self.reference} by {self.variant}"
         return (
-            f"With probability at least {100 * (1 - self.delta):g} %, {what}: shown on {self.calibrate_rows:,} "
-            f"calibrate rows of {self.data}, for all {len(self.settings)} {gates}, on any placement and network."
+            f"With probability at least {100 * (1 - self.delta):g} %, {what}{against}: shown on "
+            f"{self.calibrate_rows:,} calibrate rows of {self.data}, for all {len(self.settings)} {gates}, "
+            "on any placement and network."
         )
 
     def to_json(self) -> str:
@@ -99,9 +103,11 @@ class Certificate:
         return json.dumps({"certificate_id": self.certificate_id, **self.to_dict()}, indent=1) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """In plain types; ``gates`` are among the keys only where there are any."""
+        """In plain types; ``gates`` and ``reference`` are among the keys only where there are any."""
         body = asdict(replace(self, gates=()))
         del body["gates"]
+        if self.reference is None:
+            del body["reference"]
         return {**body, "gates": [gate_body(gate) for gate in self.gates]} if self.gates else body
 
     @classmethod

@@ -24,11 +24,15 @@ _EASE = 0.2
 
 @dataclass(frozen=True)
 class Evidence:
-    """What n rows show: ``score`` (E - 1, n) of the early exits, ``correct`` (E, n), ``group`` (n,) names of groups."""
+    """What n rows show: ``score`` (E - 1, n) of the early exits, ``correct`` (E, n), ``group`` (n,) names of groups.
+
+    ``reference`` (n,) is whether what losses are counted against is right; by default the last exit.
+    """
 
     score: NDArray[np.float32]
     correct: Bools
     group: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, "<U1"))
+    reference: Bools | None = None
 
     @property
     def rows(self) -> int:
@@ -151,10 +155,11 @@ class AccuracyLoss(Risk):
         return ("signed", "truncated")
 
     def measure(self, counter: Counter, evidence: Evidence) -> Measured:
-        here, last = evidence.members(self.group), evidence.correct[-1]
+        here = evidence.members(self.group)
+        last = evidence.correct[-1] if evidence.reference is None else evidence.reference
         bad = counter.count(~evidence.correct & (last & here))
         good = counter.count(evidence.correct & (~last & here))
-        never = np.asarray(np.isinf(counter.thresholds).all(1))
+        never = np.asarray(np.isinf(counter.thresholds).all(1)) & (evidence.reference is None)
         return Measured(bad, good, np.full(len(bad), int(here.sum())), never)
 
     def value(self, measured: Measured) -> Floats:

@@ -14,7 +14,7 @@ from offramp.confidence.certificate import Certificate
 from offramp.confidence.gates.base import Gate
 from offramp.confidence.gates.scoring import check_gates, scoring_gates
 from offramp.confidence.risks import AccuracyLoss
-from offramp.errors import CertificateError, ConfigError, RecordMismatch
+from offramp.errors import CertificateError, ConfigError, NotEnoughSamples, RecordMismatch
 from offramp.links.network import Network
 from offramp.planning.choices import Choices
 from offramp.planning.costs import by_tier, cost_table
@@ -42,7 +42,7 @@ class SearchOptions(TypedDict, total=False):
     placements : tier names per segment to choose from; default every placement that goes up the chain
     planner : name written into the plan
     max_settings : most gate settings; decides how fine the grid of thresholds is
-    certificate : made before, from these records; a plan may take any of its settings
+    certificate : made before, from these records of one variant; a plan may take any of its settings
     gates : whose scores decide, one per early exit, their thresholds ignored; default those of the certificate, or the
         calibrated confidence. The tune rows that `offramp.records.fit_gates` fits on choose no thresholds
     """
@@ -142,16 +142,28 @@ def _variants(
     most: int,
 ) -> list[Variant]:
     reference = float(choosing_rows(several[0], gates).correct[-1].mean())
-    if len(several) > 1 and (certificate is not None or goal.confidence is not None):
-        raise ConfigError(
-            "a certificate speaks of one variant, but there are "
-            f"{', '.join(records.provenance.variant for records in several)}; plan for one, or without confidence"
-        )
-    if certificate is None and goal.confidence is not None:
-        delta = round(1.0 - goal.confidence, 12)
-        risks = [AccuracyLoss(goal.accuracy_loss)]
-        certificate = certify(several[0], risks, delta, temperatures=degrees, gates=gates)
-    return [Variant.of(records, degrees, gates, reference, most, certificate) for records in several]
+    if certificate is not None:
+        if len(several) > 1:
+            names = ", ".join(records.provenance.variant for records in several)
+            raise ConfigError(
+                f"a certificate speaks of one variant, but there are {names}; give a confidence in place of it"
+            )
+        return [Variant.of(several[0], degrees, gates, reference, most, certificate)]
+    if goal.confidence is None:
+        return [Variant.of(records, degrees, gates, reference, most) for records in several]
+    # any variant may be chosen, so each has its part of the probability that its statement fails
+    delta = round((1.0 - goal.confidence) / len(several), 12)
+    risks = [AccuracyLoss(goal.accuracy_loss)]
+    found = []
+    for records in several:
+        try:
+            made = certify(records, risks, delta, temperatures=degrees, gates=gates, reference=several[0])
+        except NotEnoughSamples:
+            if records is several[0]:
+                raise
+            continue  # its own losses cannot be shown to be small
+        found.append(Variant.of(records, degrees, gates, reference, most, made))
+    return found
 
 
 def _gates(records: Records, gates: Sequence[Gate] | None, certificate: Certificate | None) -> tuple[Gate, ...]:

@@ -37,10 +37,11 @@ def search(
 ) -> SearchResult:
     """The best plan, exactly, on the grid of gate settings.
 
-    With ``objective.confidence``, or a ``certificate``, gates are chosen among certified settings; without, among all
-    that lose little enough on the tune rows. The tune rows say which is best. Accuracy, shares and latencies in
-    ``predicted`` are replayed on the calibrate rows; without a certificate these choose nothing, so a predicted
-    loss may lie a little above the one asked for.
+    With ``objective.confidence``, or a ``certificate``, gates are chosen among certified settings; of several variants
+    each has an equal part of the probability that a statement fails, and those of which nothing can be shown are left
+    out. Without, gates are chosen among all that lose little enough on the tune rows. The tune rows say which is best.
+    Accuracy, shares and latencies in ``predicted`` are replayed on the calibrate rows; without a certificate these
+    choose nothing, so a predicted loss may lie a little above the one asked for.
 
     Parameters
     ----------

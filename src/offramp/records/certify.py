@@ -16,7 +16,7 @@ from offramp.confidence.counting import ListCounter
 from offramp.confidence.gates.base import Gate
 from offramp.confidence.gates.scoring import check_gates, scoring_gates
 from offramp.confidence.risks import AccuracyLoss, EarlyAccuracy, Evidence, Measured
-from offramp.errors import CertificateError, ConfigError, NotEnoughSamples, SampleError
+from offramp.errors import CertificateError, ConfigError, NotEnoughSamples, RecordMismatch, SampleError
 from offramp.records.confidences import gate_scores
 from offramp.records.fit_gates import choosing_rows
 from offramp.records.records import Records
@@ -32,6 +32,7 @@ def certify(
     temperatures: Sequence[float] | None = None,
     tune: Records | None = None,
     gates: Sequence[Gate] | None = None,
+    reference: Records | None = None,
 ) -> Certificate:
     """Gate settings that keep all ``risks`` with probability at least 1 - ``delta``.
 
@@ -44,9 +45,12 @@ def certify(
     tune : rows that choose the order of the tests; default the tune rows of ``records``, without those that
         `fit_gates` fits on where ``gates`` were fitted
     gates : whose scores the settings are thresholds on, one per early exit; default the calibrated confidence
+    reference : the same rows of the variant against whose last exit accuracy is lost, such as fp32 where ``records``
+        are int8; default ``records``. Then "never leave early" has to be shown as well
 
     Raises
     ------
+    RecordMismatch : the reference holds other rows
     NotEnoughSamples : too few calibrate rows for these limits, or nothing but "never leave early" can be certified
     CertificateError : rows that choose also certify
     SampleError : logits that are NaN or infinite
@@ -60,10 +64,13 @@ def certify(
     if len(degrees) != records.exits:
         raise ConfigError(f"{len(degrees)} temperatures for {records.exits} exits; run 'offramp calibrate' again")
     _check_enough(calibrate, risks, delta)
-    from_tune, shown = evidence_of(choosing, degrees, gates), evidence_of(calibrate, degrees, gates)
+    against = None if reference is None or reference is records else reference
+    from_tune = evidence_of(choosing, degrees, gates, against)
+    shown = evidence_of(calibrate, degrees, gates, against)
     order = order_settings(from_tune, risks, delta, _rows(shown, risks))
     certified = accept_in_order(order, shown, risks, delta)
-    if certified.accepted.sum() == 1 and len(order.thresholds) > 1:
+    trivial = 0 if against is not None else 1
+    if certified.accepted.sum() == trivial and len(order.thresholds) > trivial:
         raise NotEnoughSamples(_nothing(order, shown, risks, delta))
     source = records.provenance
     kept = certified.thresholds[certified.accepted].tolist()
@@ -82,16 +89,28 @@ def certify(
         tested=len(order.thresholds),
         settings=tuple(tuple(None if np.isinf(t) else t for t in setting) for setting in kept),
         gates=scoring_gates(gates),
+        reference=None if against is None else against.provenance.variant,
     )
 
 
-def check(certificate: Certificate, records: Records) -> None:
+def check(certificate: Certificate, records: Records, reference: Records | None = None) -> None:
     """Make the certificate again from its records.
+
+    Parameters
+    ----------
+    reference : records of the variant that accuracy is lost against, where the certificate names one
 
     Raises
     ------
     CertificateError : the records are not those it was made from, or do not give it
     """
+    named = None if reference is None else reference.provenance.variant
+    if certificate.reference != named:
+        raise CertificateError(
+            f"certificate {certificate.certificate_id} counts losses against "
+            f"{certificate.reference or 'its own last exit'}, not against {named or 'its own last exit'}; "
+            "give the records of that variant as the reference"
+        )
     source = records.provenance
     for name, found in (
         ("cascade_fingerprint", source.cascade_fingerprint),
@@ -105,7 +124,12 @@ def check(certificate: Certificate, records: Records) -> None:
                 f"{getattr(certificate, name)}, theirs is {found}"
             )
     again = certify(
-        records, certificate.risks, certificate.delta, temperatures=certificate.temperatures, gates=certificate.gates
+        records,
+        certificate.risks,
+        certificate.delta,
+        temperatures=certificate.temperatures,
+        gates=certificate.gates,
+        reference=reference,
     )
     if again.settings != certificate.settings:
         raise CertificateError(
@@ -130,9 +154,38 @@ def class_risks(records: Records, limit: float) -> list[AccuracyLoss]:
     return [AccuracyLoss(limit, group=f"class {label}") for label in range(records.classes)]
 
 
-def evidence_of(records: Records, temperatures: Sequence[float], gates: Sequence[Gate] | None = None) -> Evidence:
-    """Scores of the early exits (default: their confidence), who is right, and the classes as groups."""
-    return Evidence(gate_scores(records, temperatures, gates), records.correct, _classes(records))
+def evidence_of(
+    records: Records,
+    temperatures: Sequence[float],
+    gates: Sequence[Gate] | None = None,
+    reference: Records | None = None,
+) -> Evidence:
+    """Scores of the early exits (default: their confidence), who is right, and the classes as groups.
+
+    Parameters
+    ----------
+    reference : records of another variant that hold these rows; losses are counted against its last exit
+
+    Raises
+    ------
+    RecordMismatch : the reference lacks some of the rows
+    """
+    against = None if reference is None else _same_rows(reference, records)
+    return Evidence(gate_scores(records, temperatures, gates), records.correct, _classes(records), against)
+
+
+def _same_rows(reference: Records, records: Records) -> NDArray[np.bool_]:
+    """(n,) whether the last exit of the reference is right on the rows of ``records``."""
+    where = {row: index for index, row in enumerate(reference.row.tolist())}
+    at = [where.get(row, -1) for row in records.row.tolist()]
+    same = reference.provenance.data_sha256 == records.provenance.data_sha256
+    if not same or -1 in at or reference.provenance.cascade_fingerprint != records.provenance.cascade_fingerprint:
+        raise RecordMismatch(
+            f"records of variant {reference.provenance.variant!r} lack rows of those of "
+            f"{records.provenance.variant!r}, or are of other data or another cascade, so no loss can be counted; "
+            "run 'offramp record' on the same data and splits"
+        )
+    return np.asarray(reference.correct[-1, at])
 
 
 def _classes(records: Records) -> NDArray[np.str_]:
@@ -172,8 +225,9 @@ def _check_enough(calibrate: Records, risks: Sequence[CertifiedRisk], delta: flo
 
 
 def _nothing(order: SettingOrder, shown: Evidence, risks: Sequence[CertifiedRisk], delta: float) -> str:
-    """Why only the fallback holds, and the best that could be certified instead."""
-    listed = ListCounter.of(order.thresholds[1:], shown.score)
+    """Why only the fallback holds, or not even that, and the best that could be certified instead."""
+    first = 1 if shown.reference is None else 0
+    listed = ListCounter.of(order.thresholds[first:], shown.score)
     parts = []
     for risk in risks:
         measured = risk.measure(listed, shown)
@@ -184,7 +238,8 @@ def _nothing(order: SettingOrder, shown: Evidence, risks: Sequence[CertifiedRisk
         else:
             parts.append(f"the least accuracy loss they can show{_of(risk)} is {_least(measured, delta):g}")
     return (
-        f"{shown.rows:,} calibrate rows certify nothing but never leaving early at {100 * (1 - delta):g} %: "
+        f"{shown.rows:,} calibrate rows certify nothing{' but never leaving early' if first else ''} at "
+        f"{100 * (1 - delta):g} %: "
         f"{'; '.join(parts)}; allow that much, or record more rows"
     )
 

@@ -60,4 +60,5 @@ def pareto_testing(
 
 def _take(evidence: Evidence, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Evidence:
     group = evidence.group[rows] if len(evidence.group) else evidence.group
-    return Evidence(evidence.score[:, rows], evidence.correct[:, rows], group)
+    reference = None if evidence.reference is None else evidence.reference[rows]
+    return Evidence(evidence.score[:, rows], evidence.correct[:, rows], group, reference)
