@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offramp.confidence.one_threshold import with_one_threshold
 from offramp.confidence.settings import GateSettings, evaluate
 from offramp.planning.costs import cost_table
 from offramp.planning.objective import Objective
@@ -28,7 +29,7 @@ def brute_force(case: Instance, objective: Objective, codecs: tuple[str, ...], m
     """All combinations that meet the deadline; the accuracy is left to the caller."""
     tune = case.records.on("tune")
     confidence = confidences(tune, case.temperatures)
-    settings = GateSettings.build(confidence, tune.correct, most)
+    settings = with_one_threshold(GateSettings.build(confidence, tune.correct, most), confidence, tune.correct)
     share, accuracy = evaluate(confidence, tune.correct, settings.thresholds)
     last = float(tune.correct[-1].mean())
     found = []

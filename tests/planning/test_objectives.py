@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.confidence.one_threshold import with_one_threshold
 from offramp.confidence.settings import GateSettings, exits_taken
 from offramp.errors import ConfigError, PlanInfeasible, RecordMismatch
 from offramp.links.network import Network
@@ -93,7 +94,7 @@ def everything(case: Instance, variants: list[Records], goal: Objective) -> Iter
         coded = {1: "uint8"} if at else {}
         tune = records.on("tune")
         confidence = confidences(tune, case.temperatures)
-        grid = GateSettings.build(confidence, tune.correct, MOST)
+        grid = with_one_threshold(GateSettings.build(confidence, tune.correct, MOST), confidence, tune.correct)
         taken = [exits_taken(confidence, setting) for setting in grid.thresholds]
         for codec in ("raw", "zstd"):
             table = cost_table(case.profiles, case.network, codec, records.exits, precision=precision, coded=coded)

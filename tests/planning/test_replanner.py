@@ -214,7 +214,7 @@ def test_any_member_of_a_certificate_may_be_chosen() -> None:
 
 
 def test_the_same_again_whatever_was_asked_before() -> None:
-    case = make_instance(31, 6, 3, 4, 60, CODECS, 2)
+    case = make_instance(34, 6, 3, 4, 60, CODECS, 2)
     used, rates = replanner_of(case), np.logspace(4, 9, 12)
     pairs = list(itertools.product(rates.tolist(), rates.tolist()))
     first = [used.replan(pair) for pair in pairs]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from offramp.confidence.certificate import Certificate
 from offramp.confidence.gates.base import Gate
+from offramp.confidence.one_threshold import with_one_threshold
 from offramp.confidence.settings import GateSettings, ListedSettings
 from offramp.errors import CertificateError, ConfigError, RecordMismatch
 from offramp.records.confidences import gate_scores
@@ -53,7 +54,7 @@ class Variant:
         tune = choosing_rows(records, gates)
         score = gate_scores(tune, temperatures, gates)
         if certificate is None:
-            settings = GateSettings.build(score, tune.correct, max_settings)
+            settings = with_one_threshold(GateSettings.build(score, tune.correct, max_settings), score, tune.correct)
         else:
             _check_certificate(certificate, records, tuple(temperatures))
             settings = ListedSettings.of(certificate.thresholds[::-1], score, tune.correct)

@@ -100,10 +100,9 @@ class Writer:
         """The Pareto front, thinned to about `FRONT_POINTS` points, the optimum among them."""
         problem = self.problem
         value, accuracy, rows, chosen = front(problem.choices, problem.variants, problem.objective, problem.reach)
-        enough = [
-            np.isin(setting, problem.variant_of(int(row)).accurate(problem.objective.accuracy_loss))
-            for row, setting in zip(rows, chosen, strict=True)
-        ]
+        fine = [set(settings.tolist()) for settings in problem.accurate()]
+        of_variant = problem.choices.variant[rows].tolist()
+        enough = [setting in fine[which] for which, setting in zip(of_variant, chosen.tolist(), strict=True)]
         # the first point that is accurate enough is the optimum: thinning must not lose it
         optimum = np.zeros(len(value), bool)
         optimum[np.flatnonzero(enough)[:1]] = True

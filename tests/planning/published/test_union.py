@@ -99,3 +99,12 @@ def test_a_plan_from_a_decision() -> None:
         make_plan(*tables, placement=["moon"] * 4, thresholds=[None, None], planner="me")
     with pytest.raises(RecordMismatch, match="1 temperatures for the 3 exits"):
         make_plan(*tables, placement=found.placement, thresholds=[None, None], planner="me", temperatures=[1.0])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nor_with_many_exits_and_few_thresholds_for_each(seed: int) -> None:
+    case = make_instance(seed, 6, 2, 6, rows=1200)
+    tables = (case.records, case.profiles, case.network, Objective(accuracy_loss=0.01))
+    ours = tune_latency(case, search(*tables, temperatures=case.temperatures, alternatives=0).plan)[0]
+    for name in ("spinn", "hapi"):
+        assert tune_latency(case, PUBLISHED[name](case.temperatures).plan(*tables))[0] >= ours - 1e-9
