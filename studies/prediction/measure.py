@@ -35,6 +35,8 @@ __all__ = ["main", "measure"]
 
 #: seconds for the profile of each tier, more than `offramp profile` takes: one disturbance must not colour all runs
 PROFILE_S = 20.0
+#: seconds a tier rests before each timing, as it waits for samples that come one after the other
+REST_S = 0.005
 
 
 def measure(
@@ -105,7 +107,13 @@ def _profiles(cascade: Cascade, samples: Inputs) -> dict[str, Profile]:
     transport = measure_transport(cascade.path, through_relay=True)
     return {
         tier: measure_profile(
-            cascade.path, tier, slow_down=slow_down, transport=transport, samples=samples, budget_s=PROFILE_S
+            cascade.path,
+            tier,
+            slow_down=slow_down,
+            transport=transport,
+            samples=samples,
+            budget_s=PROFILE_S,
+            rest_s=REST_S,
         )
         for tier, slow_down in zip(TIERS, SLOW_DOWN, strict=True)
     }

@@ -43,6 +43,7 @@ def measure(
     repeats: int = 200,
     budget_s: float = 6.0,
     batches: Sequence[int] = (1,),
+    rest_s: float = 0.0,
 ) -> Profile:
     """Measure seconds per segment, and bytes and seconds per cut and codec, in a fresh process.
 
@@ -61,6 +62,8 @@ def measure(
     repeats : at most this many timings of each piece, at least 15
     budget_s : seconds for all of it; slow segments are still timed 15 times
     batches : rows a segment is given at once, each size measured; one row at a time is always among them
+    rest_s : seconds before each timed call. Back to back, a tier at this machine's speed finds warm caches; one that
+        waits for its samples does not. A tier at least 12 times slower is timed warm either way, as it runs (`Pace`)
 
     Raises
     ------
@@ -72,6 +75,8 @@ def measure(
         raise ConfigError(f"tier {tier!r}: slow_down must be at least 1, not {slow_down}")
     if repeats < MIN_REPEATS:
         raise ConfigError(f"repeats must be at least {MIN_REPEATS}, not {repeats}")
+    if not (math.isfinite(rest_s) and rest_s >= 0):
+        raise ConfigError(f"rest_s must be zero or more seconds, not {rest_s}")
     if not all(size >= 1 for size in batches):
         raise ConfigError(f"a batch has at least 1 row, not {min(batches)}")
     cascade = open_cascade(cascade_path)
@@ -86,6 +91,7 @@ def measure(
             repeats=repeats,
             budget_s=budget_s,
             batches=tuple(sorted({1, *batches})),
+            rest_s=rest_s,
         )
         reply = ask_worker(request, tier, WorkerReply)
     return Profile(

@@ -26,13 +26,15 @@ class Timer:
     ----------
     pace : how slow the tier is
     repeats : at most so many timings of one piece of work
-    budget_s : seconds for each piece
+    budget_s : seconds for each piece, rests included
+    rest_s : seconds before each call, so that it finds the caches as work does that was waited for
     """
 
-    def __init__(self, pace: Pace, repeats: int, budget_s: float) -> None:
+    def __init__(self, pace: Pace, repeats: int, budget_s: float, rest_s: float = 0.0) -> None:
         self._pace = pace
         self._repeats = repeats
         self._budget_s = budget_s
+        self._rest_s = rest_s
 
     def cpu_seconds(self, call: Callable[[int], object]) -> NDArray[np.float64]:
         """The same of this thread's processor time: without what others on the processor take."""
@@ -47,6 +49,8 @@ class Timer:
         taken: list[float] = []
         end_s = time.perf_counter() + self._budget_s
         while len(taken) < MIN_REPEATS or (len(taken) < self._repeats and time.perf_counter() < end_s):
+            if self._rest_s:
+                time.sleep(self._rest_s)
             begin_s = clock()
             self._pace.run(call, len(taken))
             taken.append(clock() - begin_s)

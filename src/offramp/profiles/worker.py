@@ -33,7 +33,7 @@ Array = NDArray[Any]
 class WorkerRequest(BaseModel):
     """What to measure: ``samples`` is an ``.npz`` as `numpy.savez` names them, or ``None`` for random rows;
     segments run ``batches`` rows at once, payloads are of one row; with ``traces`` every segment is also run that
-    often with each of its operators timed."""
+    often with each of its operators timed; ``rest_s`` seconds pass before each timed call."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,6 +45,7 @@ class WorkerRequest(BaseModel):
     budget_s: float
     batches: tuple[int, ...] = (1,)
     traces: int = 0
+    rest_s: float = 0.0
 
 
 class WorkerReply(BaseModel):
@@ -78,7 +79,7 @@ def measure_here(request: WorkerRequest) -> WorkerReply:
     cuts = {size: tensors_at_cuts(segments, batches_of(manifest, inputs, size)) for size in request.batches}
     served = served_cuts(manifest, [get_codec(name) for name in request.codecs], cuts[1])
     timed = len(pieces) * (len(cuts) + (request.traces > 0)) + 2 * len(served)
-    timer = Timer(Pace(request.slow_down), request.repeats, request.budget_s / timed)
+    timer = Timer(Pace(request.slow_down), request.repeats, request.budget_s / timed, request.rest_s)
     macs = [_macs(segment, typical_row(rows)) for segment, rows in zip(segments, cuts[1], strict=True)]
     return WorkerReply(
         segments=tuple(
