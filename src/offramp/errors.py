@@ -10,6 +10,8 @@
     +-- TrainingError                     7   training or export failed
     +-- LinkError                         8   talking to another tier failed
     |   +-- LinkDown                      8   no connection
+    |   +-- BreakerOpen                   8   the peer is not asked until it answers a probe
+    |   +-- Overloaded                    8   the peer has too much to do
     |   +-- DeadlineExceeded              8   no answer in time
     |   +-- PeerRefused                   8   the peer answered with an error
     |   +-- PayloadTooLarge               8   a message is above the limit
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 __all__ = [
     "AddressInUse",
+    "BreakerOpen",
     "CascadeError",
     "CertificateError",
     "CertificateExpired",
@@ -36,6 +39,7 @@ __all__ = [
     "LinkError",
     "NotEnoughSamples",
     "OfframpError",
+    "Overloaded",
     "PayloadTooLarge",
     "PeerRefused",
     "PlanInfeasible",
@@ -101,6 +105,18 @@ class LinkError(OfframpError):
 
 class LinkDown(LinkError):
     """There is no connection to the peer."""
+
+
+class BreakerOpen(LinkError):
+    """The peer failed too often of late: it is asked again once it has answered a probe."""
+
+    reason = "breaker_open"
+
+
+class Overloaded(LinkError):
+    """The peer, or this tier itself, has more to do than it can finish in time."""
+
+    reason = "overload"
 
 
 class DeadlineExceeded(LinkError):

@@ -12,7 +12,7 @@ from offramp.runtime.stamps import Stamps
 __all__ = ["DEGRADED_REASONS", "Answer"]
 
 #: why an answer may come from an earlier exit than the plan wanted
-DEGRADED_REASONS = ("deadline", "link_down", "refused", "overload")
+DEGRADED_REASONS = ("deadline", "link_down", "refused", "overload", "breaker_open")
 
 
 class Answer(NamedTuple):

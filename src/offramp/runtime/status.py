@@ -10,6 +10,7 @@ from offramp.errors import (
     LinkDown,
     LinkError,
     OfframpError,
+    Overloaded,
     PayloadTooLarge,
     PeerRefused,
     RecordMismatch,
@@ -29,7 +30,8 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (ConfigError, grpc.StatusCode.INVALID_ARGUMENT),
     (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
     (LinkDown, grpc.StatusCode.UNAVAILABLE),
-    (PayloadTooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (PayloadTooLarge, grpc.StatusCode.OUT_OF_RANGE),
     (PeerRefused, grpc.StatusCode.FAILED_PRECONDITION),
 )
 
@@ -70,4 +72,6 @@ def error_from(text: str, peer: str) -> LinkError:
         return LinkDown(message)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED.name:
         return DeadlineExceeded(message)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED.name:
+        return Overloaded(message)
     return PeerRefused(message)
