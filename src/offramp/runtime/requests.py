@@ -27,12 +27,15 @@ from offramp.runtime.stamps import STAMPS
 from offramp.runtime.status import UnknownModel
 from offramp.runtime.tensors import DATATYPES, check_shape, codec_named, require_finite, typed_contents
 
-__all__ = ["MAX_ROWS", "Header", "build_request", "parse_header", "parse_tensors"]
+__all__ = ["MAX_ROWS", "MODEL_VERSION", "Header", "build_request", "parse_header", "parse_tensors"]
 
 Array = NDArray[Any]
 
 #: the most rows one request may hold
 MAX_ROWS = 4096
+
+#: the one version of the one model; a request may also leave it out
+MODEL_VERSION = "1"
 
 #: as fast as this machine
 NATURAL = Pace()
@@ -114,7 +117,7 @@ def parse_header(message: pb.ModelInferRequest, manifest: Manifest) -> Header:
 
     Raises
     ------
-    UnknownModel : it names another model
+    UnknownModel : it names another model or version
     ConfigError : a parameter is of the wrong kind, or the codec is unknown
     SampleError : tensors other than those at the cut: names, datatypes, shapes or byte counts
     PayloadTooLarge : too many rows or bytes
@@ -122,6 +125,9 @@ def parse_header(message: pb.ModelInferRequest, manifest: Manifest) -> Header:
     """
     if message.model_name != manifest.name:
         raise UnknownModel(f"no model {message.model_name[:80]!r} here; this server has {manifest.name!r}")
+    if message.model_version not in ("", MODEL_VERSION):
+        version = message.model_version[:20]
+        raise UnknownModel(f"model {manifest.name!r} has no version {version!r}; it has {MODEL_VERSION!r}")
     cut = integer_parameter(message, "segment", 0)
     if not 0 <= cut < len(manifest.segments):
         raise SampleError(f"parameter segment must lie in 0..{len(manifest.segments) - 1}, not {cut}")

@@ -10,13 +10,11 @@ from typing import Any
 
 import grpc
 
-from offramp import __version__
 from offramp.errors import LinkDown, OfframpError
 from offramp.runtime.answering import Answering, Job
+from offramp.runtime.description import Description
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
-from offramp.runtime.responses import OUTPUTS
-from offramp.runtime.status import UnknownModel, status_of, stream_error
-from offramp.runtime.tensors import DATATYPES
+from offramp.runtime.status import status_of, stream_error
 
 __all__ = ["Service", "handlers"]
 
@@ -31,6 +29,8 @@ _UNARY = (
     "ModelMetadata",
     "ModelInfer",
     "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
 )
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Service:
 
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
-        self._manifest = answering.tier.manifest
+        self._description = Description(answering)
         self._streams: set[Any] = set()
 
     async def end_streams(self) -> None:
@@ -99,37 +99,37 @@ class Service:
 
     async def ServerReady(self, request: pb.ServerReadyRequest, context: Any) -> pb.ServerReadyResponse:
         """It takes requests."""
-        return pb.ServerReadyResponse(ready=not self._answering.draining)
+        return pb.ServerReadyResponse(ready=self._description.ready)
 
     async def ModelReady(self, request: pb.ModelReadyRequest, context: Any) -> pb.ModelReadyResponse:
-        """It takes requests for this model."""
-        return pb.ModelReadyResponse(ready=request.name == self._manifest.name and not self._answering.draining)
+        """It takes requests for this model and version."""
+        return pb.ModelReadyResponse(ready=self._description.model_ready(request.name, request.version))
 
     async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Any) -> pb.ServerMetadataResponse:
-        """Name and version."""
-        return pb.ServerMetadataResponse(name="offramp", version=__version__, extensions=["model_repository"])
+        """Name, version and extensions."""
+        return self._description.server()
 
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Any) -> pb.ModelMetadataResponse:
         """Inputs at cut 0 and the outputs."""
-        manifest = self._manifest
-        if request.name != manifest.name:
-            raise await _abort(
-                context, UnknownModel(f"no model {request.name[:80]!r} here; this server has {manifest.name!r}")
-            )
-        message = pb.ModelMetadataResponse(name=manifest.name, versions=["1"], platform="onnx_offramp")
-        for spec in manifest.inputs:
-            shape = [-1 if size is None else size for size in spec.shape]
-            message.inputs.add(name=spec.name, datatype=DATATYPES[spec.dtype], shape=shape)
-        for name, datatype in OUTPUTS.items():
-            shape = [-1, len(manifest.labels)] if name == "probabilities" else [-1]
-            message.outputs.add(name=name, datatype=datatype, shape=shape)
-        return message
+        try:
+            return self._description.model(request.name, request.version)
+        except OfframpError as error:
+            raise await _abort(context, error) from error
 
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Any) -> pb.RepositoryIndexResponse:
         """The one model."""
-        message = pb.RepositoryIndexResponse()
-        message.models.add(name=self._manifest.name, version="1", state="READY")
-        return message
+        try:
+            return self._description.index(request.repository_name, request.ready)
+        except OfframpError as error:
+            raise await _abort(context, error) from error
+
+    async def RepositoryModelLoad(self, request: pb.RepositoryModelLoadRequest, context: Any) -> None:
+        """Refused: a tier serves the cascade it was started with."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, str(self._description.refuse("load")))
+
+    async def RepositoryModelUnload(self, request: pb.RepositoryModelUnloadRequest, context: Any) -> None:
+        """Refused: a tier serves the cascade it was started with."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, str(self._description.refuse("unload")))
 
 
 def _failed(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
