@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from offramp.links.network import Network
 from offramp.planning.coefficients import Conditions, busy_coefficients, coefficients
 from offramp.planning.costs import CostTable, all_placements
+from offramp.planning.crossings import crossing_cuts
 from offramp.planning.objective import Objective
 from offramp.planning.value import value_terms
 
@@ -44,16 +45,18 @@ class Choices:
         cls, tables: Sequence[CostTable], variants: Sequence[int], network: Network, objective: Objective
     ) -> Choices:
         """All of them, table by table; ``variants`` names the variant of each table, those of one side by side."""
-        segments = tables[0].placements.shape[1]
-        known = {row.tobytes(): index for index, row in enumerate(all_placements(segments, len(network.tiers)))}
+        segments, tiers = tables[0].placements.shape[1], len(network.tiers)
+        known = _codes(all_placements(segments, tiers), tiers)
+        order = known.argsort()
         found = []
         for which, table in enumerate(tables):
             first = which == 0 or variants[which - 1] != variants[which]
-            for place, row in enumerate(table.placements):
-                if first or row[-1] > 0:
-                    found.append((which, place, variants[which], known[row.tobytes()]))
-        columns = np.array(found, np.intp).reshape(-1, 4).T
-        return cls(tuple(tables), network, objective, *columns)
+            place = np.flatnonzero(first | (table.placements[:, -1] > 0))
+            placement = order[np.searchsorted(known, _codes(table.placements[place], tiers), sorter=order)]
+            same = np.ones_like(place)
+            found.append(np.array([which * same, place, variants[which] * same, placement], np.intp))
+        table_of, place, variant, placement = np.concatenate(found, axis=1)
+        return cls(tuple(tables), network, objective, table_of, place, variant, placement)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -127,3 +130,9 @@ class Choices:
     def _gather(self, what: Callable[[CostTable], NDArray[Any]]) -> NDArray[Any]:
         parts = [what(table)[self.place[self.table == which]] for which, table in enumerate(self.tables)]
         return np.concatenate(parts)
+
+
+def _codes(placements: NDArray[np.int64], tiers: int) -> NDArray[np.int64]:
+    """(P,) one number for every placement, from the cuts at which it crosses the links."""
+    cuts = crossing_cuts(placements, tiers)
+    return np.asarray(cuts @ (placements.shape[1] + 1) ** np.arange(tiers - 1, dtype=np.int64))

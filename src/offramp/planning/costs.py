@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,20 @@ class CostTable:
         """(P, E) bytes that leave the first tier."""
         return self.up_bytes[:, :, 0] if len(self.tiers) > 1 else np.zeros(self.cost_s.shape)
 
+    def only(self, index: int) -> CostTable:
+        """The table of one placement."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            placements=self.placements[one],
+            terms_s=self.terms_s[one],
+            cost_s=self.cost_s[one],
+            codec_s=self.codec_s[one],
+            up_bytes=self.up_bytes[one],
+            down_bytes=self.down_bytes[one],
+            compute_j=None if self.compute_j is None else self.compute_j[one],
+        )
+
     def placement_names(self, index: int) -> tuple[str, ...]:
         """The tier of every segment, by name."""
         return tuple(self.tiers[tier] for tier in self.placements[index])
@@ -92,8 +106,12 @@ def all_placements(segments: int, tiers: int) -> Ints:
            [0, 1],
            [1, 1]])
     """
-    rows = list(itertools.combinations_with_replacement(range(tiers), segments))
-    return np.array(rows, np.int64).reshape(len(rows), segments)
+    rising = list(itertools.combinations_with_replacement(range(segments + 1), tiers - 1))
+    cuts = np.array(rising, np.int64).reshape(len(rising), tiers - 1)[::-1]  # of every link, the latest first
+    placements = np.zeros((len(cuts), segments), np.int64)
+    for cut in cuts.T:
+        placements += cut[:, None] <= np.arange(segments)
+    return placements
 
 
 def by_tier(profiles: Mapping[str, Profile] | Sequence[Profile], network: Network) -> list[Profile]:

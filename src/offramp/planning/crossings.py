@@ -27,7 +27,8 @@ def crossing_cuts(placements: Ints, tiers: int) -> Ints:
            [1, 1],
            [0, 2]])
     """
-    return np.asarray((placements[:, :, None] <= np.arange(tiers - 1)).sum(1))
+    cuts = [np.count_nonzero(placements <= link, axis=1) for link in range(tiers - 1)]
+    return np.array(cuts, np.int64).reshape(tiers - 1, len(placements)).T
 
 
 @dataclass(frozen=True)

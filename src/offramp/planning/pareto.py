@@ -54,8 +54,11 @@ def undominated_rows(costs: Floats) -> NDArray[np.intp]:
     >>> undominated_rows(np.array([[1.0, 4.0], [2.0, 4.0], [3.0, 1.0], [3.0, 1.0]]))
     array([0, 2])
     """
+    order = np.lexsort((*costs.T[::-1], costs.sum(1)))  # a row comes after every row that beats it
+    left = costs[order]
     kept: list[int] = []
-    for index in np.lexsort(costs.T[::-1]):  # a row comes after every row that beats it
-        if not kept or not (costs[kept] <= costs[index]).all(1).any():
-            kept.append(int(index))
+    while len(order):
+        kept.append(int(order[0]))
+        stay = (left < left[0]).any(1)
+        order, left = order[stay], left[stay]
     return np.sort(np.array(kept, np.intp))

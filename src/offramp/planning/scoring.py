@@ -88,7 +88,8 @@ def score(choices: Choices, variants: Sequence[Variant], candidates: Sequence[In
     """
     rows = len(choices)
     result = Scores(np.full(rows, np.inf), np.zeros(rows), np.full(rows, NONE, np.intp))
-    for which, (variant, chosen) in enumerate(zip(variants, candidates, strict=True)):
+    for which, (variant, settings) in enumerate(zip(variants, candidates, strict=True)):
+        chosen = settings[np.argsort(-variant.settings.right[settings], kind="stable")]  # of equals the first is taken
         mine = np.flatnonzero(choices.variant == which)
         step = max(1, _CHUNK // max(1, len(chosen)))
         for start in range(0, len(mine) if len(chosen) else 0, step):
@@ -104,10 +105,11 @@ def _score_part(
         value = choices.value[part][:, left_by(share, objective.quantile)]
     else:
         value = choices.value[part] @ share.T
-    value[~allowed(choices, part, share, objective)] = np.inf
+    if objective.deadline_s is not None or objective.arrival_hz is not None:
+        value[~allowed(choices, part, share, objective)] = np.inf
     least = value.min(1)
-    tied = value <= least[:, None] + TINY / 2 * np.maximum(1.0, np.where(np.isfinite(least), least, 1.0))[:, None]
-    pick = np.where(tied, accuracy, -1.0).argmax(1)
+    slack = TINY / 2 * np.maximum(1.0, np.where(np.isfinite(least), least, 1.0))
+    pick = (value <= (least + slack)[:, None]).argmax(1)
     result.value[part] = least
     result.accuracy[part] = accuracy[pick]
     result.setting[part] = np.where(np.isfinite(least), candidates[pick], NONE)
@@ -141,7 +143,8 @@ def _front_of(
     for row in mine[undominated_rows(_all_costs(choices, mine, objective))] if len(mine) else ():
         quantile = objective.minimise == "latency_quantile"
         value = choices.value[row][by] if quantile else share @ choices.value[row]
-        value[~allowed(choices, np.array([row]), share, objective)[0]] = np.inf
+        if objective.deadline_s is not None or objective.arrival_hz is not None:
+            value[~allowed(choices, np.array([row]), share, objective)[0]] = np.inf
         better = value < least
         least[better], chosen[better] = value[better], row
     return least, variant.settings.accuracy[useful], chosen, useful

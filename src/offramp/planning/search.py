@@ -74,7 +74,7 @@ def search(
     ends = _one_tier(problem, scores, accurate)
     return SearchResult(
         plan=writer.plan(best, int(scores.setting[best])),
-        alternatives=tuple(writer.lost(row) for row in _other_ways(ranked, problem, scores)[:alternatives]),
+        alternatives=tuple(writer.lost(row) for row in _other_ways(ranked, problem, scores, alternatives)),
         endpoints=tuple(writer.endpoint(tier, row, setting) for tier, (row, setting) in ends.items()),
         front=writer.front(),
         binding=binding(problem, scores, best),
@@ -134,10 +134,12 @@ def _one_tier(problem: Problem, scores: Scores, accurate: Sequence[NDArray[np.in
     return result
 
 
-def _other_ways(ranked: NDArray[np.intp], problem: Problem, scores: Scores) -> list[int]:
-    """The runners-up, without those that differ only in segments or codecs no sample meets."""
+def _other_ways(ranked: NDArray[np.intp], problem: Problem, scores: Scores, most: int) -> list[int]:
+    """The first runners-up, without those that differ only in segments or codecs no sample meets."""
     seen: dict[tuple[object, ...], int] = {}
     for row in ranked.tolist():
+        if len(seen) > most:
+            break
         table, place = problem.choices.at(row)
         leaving = problem.variant_of(row).settings.leaving[scores.setting[row]]
         last_exit = int(np.flatnonzero(leaving)[-1])

@@ -47,7 +47,8 @@ def plan_of(problem: Problem, row: int, setting: int, planner: str | None = None
             placements=len(np.unique(problem.choices.placement[problem.reach])),
         ),
     )
-    predicted = predict(plan, variant.held_out, table, network=problem.network, reference=problem.variants[0].held_out)
+    reference = problem.variants[0].held_out
+    predicted = predict(plan, variant.held_out, table.only(place), network=problem.network, reference=reference)
     return plan.model_copy(update={"predicted": predicted})
 
 
