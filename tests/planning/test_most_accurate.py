@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offramp.confidence.settings import exits_taken
 from offramp.errors import ConfigError, PlanInfeasible
 from offramp.planning.costs import cost_table
-from offramp.planning.most_accurate import MostAccurate
+from offramp.planning.most_accurate import InTime, MostAccurate
 from offramp.planning.replay import plan_thresholds, replay
 from offramp.profiles.profile import PayloadCost
 from offramp.records.confidences import confidences
@@ -103,6 +103,21 @@ def test_gates_take_the_place_of_an_exit_only_where_they_are_better() -> None:
         assert gained.sum() >= 1.6 * np.sqrt(np.abs(gained).sum())
         gated += plan.thresholds[:last] != (None,) * last
     assert gated > 0
+
+
+def test_one_exit_for_all_is_always_among_the_plans() -> None:
+    for seed in range(10):
+        case = make_instance(seed, 4, 2, 4, 120)
+        planner = planner_of(case, 10.0)
+        accuracy = case.records.on("tune").correct.mean(1)
+        alone = [
+            plan.thresholds
+            for row in (int(planner._rows[0]),)
+            for plan in (planner.plan_of(InTime(row, setting, 0, 0, 0)) for setting in planner._settings.tolist())
+        ]
+        for exit_index in range(4):
+            whole = tuple(0.0 if index == exit_index else None for index in range(3))
+            assert planner._accuracy[alone.index(whole)] == pytest.approx(accuracy[exit_index])
 
 
 def test_a_lossy_variant_is_there_where_nothing_else_is_in_time() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from offramp.planning.controllers.base import Controller, Sent
 from offramp.planning.controllers.fixed import FixedController
 from offramp.planning.costs import cost_table
 from offramp.planning.plan import Plan
+from offramp.profiles.profile import PayloadCost
 from offramp.simulation.arrivals import evenly, poisson
 from offramp.simulation.controlled import simulate_controlled
 from offramp.simulation.simulate import simulate
@@ -194,3 +197,35 @@ def test_wrong_input_is_refused() -> None:
     foreign = plan.model_copy(update={"cascade_fingerprint": "ef" * 32})
     with pytest.raises(RecordMismatch, match="another build"):
         simulate_controlled(FixedController(foreign), *tables, evenly(1.0, 6))
+
+
+def test_every_variant_answers_with_its_own_records() -> None:
+    case = make_instance(2, 2, 2, 2, rows=40)
+    split = split_plan(case)
+    coded = split.model_copy(update={"coded": {1: "jpeg"}})
+    source = case.records.provenance
+    lossy = replace(case.records, logits=-case.records.logits, provenance=replace(source, variant="fp32+jpeg@1"))
+    payload = PayloadCost(cut=1, codec="jpeg", payload_bytes=10.0, encode_s=0.0, decode_s=0.0)
+    profiles = {
+        name: profile.model_copy(update={"payloads": (*profile.payloads, payload)})
+        for name, profile in case.profiles.items()
+    }
+    both = [case.records, lossy]
+    controller = Alternating(split, coded)
+    found = simulate_controlled(controller, both, profiles, case.network, evenly(1.0, 40))
+    assert found.correct[::2].tolist() == case.records.correct[1, ::2].tolist()
+    assert found.correct[1::2].tolist() == lossy.correct[1, 1::2].tolist()
+    assert (found.sent_bytes[1::2] < found.sent_bytes[::2]).all()
+    dead = {"device-edge": constant(0.0)}
+    late = simulate_controlled(
+        FixedController(coded), both, profiles, case.network, evenly(1.0, 40), dead, deadline_s=0.5
+    )
+    assert late.correct.tolist() == case.records.correct[0].tolist()  # what the device has itself is not coded
+    with pytest.raises(RecordMismatch, match="records are of other variants"):
+        simulate_controlled(
+            FixedController(coded.model_copy(update={"coded": {0: "jpeg"}})),
+            both,
+            profiles,
+            case.network,
+            evenly(1.0, 40),
+        )

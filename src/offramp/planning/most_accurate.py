@@ -212,18 +212,18 @@ def _kept(problem: Problem, which: int, slack: float) -> _Kept:
     settings, rows = variant.settings, variant.held_out
     score = gate_scores(rows, problem.temperatures, problem.gates)
     found: dict[int, tuple[int, float]] = {}
-    plain = [here[-1] for here in _by_last_exit(reference, problem.records.exits)]
+    plain = [_alone(reference, here) for here in _by_last_exit(reference, problem.records.exits)]
     for exit_index, here in enumerate(_by_last_exit(settings, problem.records.exits)):
         alone = float(reference.accuracy[plain[exit_index]])
         near = here[settings.accuracy[here] >= settings.accuracy[here].max() - slack - TINY]
         near = near[lower_vertices(tail_shares(settings.share[near]))]  # those that may be fastest
         right_alone = problem.variants[0].held_out.correct[exit_index]
-        for setting in {int(here[-1]), *near.tolist()}:
+        for setting in {_alone(settings, here), *near.tolist()}:
             thresholds = settings.thresholds_of(np.array([setting]))[0]
             right = rows.correct[exits_taken(score, thresholds), np.arange(len(rows))]
             found[setting] = exit_index, alone + _sure_gain(right, right_alone)
         if which == 0:
-            found[int(here[-1])] = exit_index, alone
+            found[plain[exit_index]] = exit_index, alone
     last, accuracy = zip(*found.values(), strict=True)
     return _Kept(np.array(list(found), np.intp), np.array(last, np.intp), np.array(accuracy))
 
@@ -252,6 +252,12 @@ def _rescue_s(problem: Problem, rows: Index) -> Floats:
     here = choices.latency_coefficients[:, 0, 1]  # of the first tier, up to the first exit
     whole = np.array([here[choices.variant == which].max() for which in range(len(problem.variants))])
     return np.asarray((whole[choices.variant] - here)[rows])
+
+
+def _alone(settings: GateSettings, here: Index) -> int:
+    """Of settings with the same last exit the one whose other gates are off."""
+    thresholds = settings.thresholds_of(here)
+    return int(here[((thresholds == 0) | np.isinf(thresholds)).all(1)][0])
 
 
 def _by_last_exit(settings: GateSettings, exits: int) -> list[Index]:

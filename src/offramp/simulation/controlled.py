@@ -41,7 +41,7 @@ class SimulatedControl(Simulated):
 
 def simulate_controlled(
     controller: Controller,
-    records: Records,
+    records: Records | Sequence[Records],
     profiles: Mapping[str, Profile] | Sequence[Profile],
     network: Network,
     arrival_s: NDArray[np.floating],
@@ -62,7 +62,8 @@ def simulate_controlled(
 
     Parameters
     ----------
-    records, profiles, network, arrival_s, traces : as for `simulate`
+    records : n rows, one per arrival; of several variants, the same rows of each, the reference first
+    profiles, network, arrival_s, traces : as for `simulate`
     deadline_s : from arrival to answer; default none
     monitor_s : tell the controller also, every so many seconds, the mean bandwidth each link had since, as a
         monitor of the link would that costs nothing; default never
@@ -72,12 +73,14 @@ def simulate_controlled(
     RecordMismatch, ConfigError, LinkDown : as `simulate`; with a deadline no link makes an error
     PlanInfeasible : the controller has no plan
     """
-    check_arrivals(arrival_s, len(records))
+    samples = PlannedSamples(records, profiles, network)
+    rows = len(samples.records)
+    check_arrivals(arrival_s, rows)
     for name, value in (("deadline_s", deadline_s), ("monitor_s", monitor_s)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise ConfigError(f"{name} must be a positive number of seconds, not {value}")
     rates = rates_of(network, traces or {})
-    run = _Run(controller, PlannedSamples(records, profiles, network), World(network, rates), deadline_s)
+    run = _Run(controller, samples, World(network, rates), deadline_s)
     monitor = None if monitor_s is None else Monitor(rates, monitor_s)
     events = run.world.events
 
@@ -86,7 +89,7 @@ def simulate_controlled(
             for sent in monitor.until(events.now_s):
                 controller.observe(sent)
         run.send(sample)
-        if sample + 1 < len(records):
+        if sample + 1 < rows:
             events.at(float(arrival_s[sample + 1]), lambda: arrive(sample + 1))
 
     events.at(float(arrival_s[0]), lambda: arrive(0))
@@ -119,7 +122,7 @@ class _Run:
         energy_j = samples.energy_j(self.plan, self.exit)
         return SimulatedControl(
             exit=self.exit,
-            correct=samples.records.correct[self.exit, np.arange(len(arrival_s))],
+            correct=samples.correct(self.plan, self.exit, self.degraded),
             arrival_s=arrival_s,
             latency_s=self.done_s - arrival_s,
             sent_bytes=self.sent,
