@@ -15,6 +15,7 @@ import pytest
 from offramp.cascade.store import Cascade
 from offramp.planning.plan import Plan
 from offramp.runtime.answering import Answering
+from offramp.runtime.failover import Failover
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
@@ -42,7 +43,7 @@ def serving(cascade: Cascade, tier: str, plan: Plan, upstream: str | None = None
         here = Tier(cascade, tier, [plan])
         next_tier = None
         if upstream is not None:
-            next_tier = Upstream(upstream, here.counters)
+            next_tier = Failover([Upstream(upstream, here.counters)], here.clock.now)
             next_tier.start()
             assert await next_tier.wait_connected(5.0)
         answering = Answering(here, next_tier)

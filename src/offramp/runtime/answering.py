@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError, SampleError
 from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
+from offramp.runtime.failover import Failover
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
 from offramp.runtime.responses import add_stamps, build_response, parse_response
@@ -17,7 +18,6 @@ from offramp.runtime.stamps import Stamps
 from offramp.runtime.status import status_of
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tracing import RequestSpan
-from offramp.runtime.upstream import Upstream
 
 __all__ = ["Answering", "Job"]
 
@@ -68,7 +68,7 @@ class Answering:
     upstream : the next tier, where there is one; started by the caller
     """
 
-    def __init__(self, tier: Tier, upstream: Upstream | None = None) -> None:
+    def __init__(self, tier: Tier, upstream: Failover | None = None) -> None:
         self.tier = tier
         self.upstream = upstream
         self.draining = False
@@ -227,7 +227,7 @@ class Answering:
         return response
 
     async def _send(
-        self, job: Job, upstream: Upstream, request: pb.ModelInferRequest, timeout_s: float | None
+        self, job: Job, upstream: Failover, request: pb.ModelInferRequest, timeout_s: float | None
     ) -> pb.ModelInferResponse:
         job.sent_s = self._clock.now()
         try:
@@ -235,7 +235,7 @@ class Answering:
         finally:
             job.heard_s = self._clock.now()
 
-    def _next(self, route: Route) -> Upstream:
+    def _next(self, route: Route) -> Failover:
         if self.upstream is None or route.next_tier is None:
             raise LinkDown(f"tier {self.tier.name!r} has no upstream; start it with --upstream HOST:PORT")
         return self.upstream

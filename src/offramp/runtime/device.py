@@ -20,12 +20,14 @@ from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
 from offramp.runtime.answer import Answer
 from offramp.runtime.counters import Counters
+from offramp.runtime.failover import Failover
 from offramp.runtime.first_exit import FirstExit
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.offload import Offload
 from offramp.runtime.route import Route
 from offramp.runtime.stamps import Stamps
 from offramp.runtime.tier import Tier, TierRun
+from offramp.runtime.tolerance import FaultTolerance
 from offramp.runtime.upstream import Upstream
 
 __all__ = ["Device"]
@@ -50,11 +52,13 @@ class Device:
     ----------
     cascade : the opened cascade
     plan : what to follow; `switch` changes it
-    upstream : ``HOST:PORT`` of the next tier; needed if the plan goes beyond the device
+    upstream : ``HOST:PORT`` of the next tier, or several, the preferred first; needed if the plan goes beyond the
+        device
     tier : this tier's name in the plan; default: the plan's first
     slow_down : run that many times slower than this machine
     deadline_s : seconds from asking to answer; default: 30
     stamped : have every answer say when each tier did what; costs some bytes of every message
+    tolerance : when to stop asking a server of the next tier, how much to ask twice
 
     Raises
     ------
@@ -77,12 +81,13 @@ class Device:
         self,
         cascade: Cascade,
         plan: Plan,
-        upstream: str | None = None,
+        upstream: str | Sequence[str] | None = None,
         *,
         tier: str | None = None,
         slow_down: float = 1.0,
         deadline_s: float | None = None,
         stamped: bool = False,
+        tolerance: FaultTolerance | None = None,
     ) -> None:
         if deadline_s is not None and not deadline_s > 0:
             raise ConfigError(f"deadline_s must be a positive number of seconds, not {deadline_s}")
@@ -97,16 +102,16 @@ class Device:
         self._name = self._tier.name
         self._now = self._tier.clock.now
         self._counters = self._tier.counters
-        self._address = upstream
-        self._upstream: Upstream | None = None
+        self._addresses = (upstream,) if isinstance(upstream, str) else tuple(upstream or ())
+        self._upstream: Failover | None = None
         self._stamped = stamped
         self._worker: ThreadPoolExecutor | None = None
         self.switch(plan)
-        if upstream is not None:
-            self._upstream = run_in_background(self._connect(upstream))
+        if self._addresses:
+            self._upstream = run_in_background(self._connect(self._addresses, tolerance))
 
-    async def _connect(self, address: str) -> Upstream:
-        upstream = Upstream(address, self._counters)
+    async def _connect(self, addresses: Sequence[str], tolerance: FaultTolerance | None) -> Failover:
+        upstream = Failover([Upstream(address, self._counters) for address in addresses], self._now, tolerance)
         upstream.start()
         await upstream.wait_connected(CONNECT_S)
         return upstream
@@ -119,7 +124,7 @@ class Device:
         ConfigError, RecordMismatch : the plan does not fit
         """
         route = self._tier.add(plan)
-        if route.next_tier is not None and self._address is None:
+        if route.next_tier is not None and not self._addresses:
             raise ConfigError(
                 f"the plan goes on to tier {route.next_tier!r}, but no upstream was given; pass its HOST:PORT"
             )
@@ -240,7 +245,7 @@ class Device:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Device({self.manifest.name!r}, plan={self._route.plan_id!r}, upstream={self._address!r})"
+        return f"Device({self.manifest.name!r}, plan={self._route.plan_id!r}, upstream={', '.join(self._addresses)!r})"
 
     def _one_row(self, sample: Sample) -> tuple[Array, ...]:
         return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))

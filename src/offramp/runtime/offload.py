@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError
+from offramp.runtime.delivery import Delivery
+from offramp.runtime.failover import Failover
 from offramp.runtime.loop import background_loop
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
@@ -15,7 +17,6 @@ from offramp.runtime.responses import parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tracing import RequestSpan
-from offramp.runtime.upstream import Upstream
 
 __all__ = ["Offload"]
 
@@ -38,7 +39,7 @@ class Offload:
     route: Route
     run: TierRun
     deadline_s: float
-    upstream: Upstream | None
+    upstream: Failover | None
     stamped: bool = False
     request_id: str = ""
     sent_bytes: int = 0
@@ -47,6 +48,7 @@ class Offload:
     heard_s: float = 0.0
     reply: pb.ModelInferResponse | None = None
     error: LinkError | None = None
+    _delivery: Delivery | None = None
     _waiter: Future[pb.ModelInferResponse] | None = None
     _until_s: float = 0.0
     _span: RequestSpan | None = None
@@ -57,19 +59,24 @@ class Offload:
         if self.upstream is None:
             self.error = LinkDown("the device has no upstream")
             return self
-        if not self.upstream.connected:
-            self.error = self.upstream.down()
-            return self
+        choice = self.upstream.choose()
+        if choice.way is None:
+            self.error = choice.error
+            if not choice.probes:
+                return self
         self._until_s = self._latest_s()
         left_s = self._until_s - self.begun_s
         if left_s <= 0:
-            self.error = DeadlineExceeded("no time left for the next tier")
+            self.error = self.error or DeadlineExceeded("no time left for the next tier")
             return self
         data = self._request(left_s)
         self.sent_bytes = len(data)
-        self._waiter = Future()
+        waiter: Future[pb.ModelInferResponse] = Future()
+        self._delivery = Delivery(self.upstream, choice, self.request_id, data, waiter, self._until_s)
+        if choice.way is not None:
+            self._waiter = waiter
         self.sent_s = self.tier.clock.now()
-        background_loop().call_soon_threadsafe(self.upstream.submit, self.request_id, data, self._waiter)
+        background_loop().call_soon_threadsafe(self._delivery.start)
         return self
 
     def _request(self, left_s: float) -> bytes:
@@ -133,7 +140,8 @@ class Offload:
 
     def _give_up(self) -> None:
         assert self.upstream is not None
-        background_loop().call_soon_threadsafe(self.upstream.forget, self.request_id)
+        assert self._delivery is not None
+        background_loop().call_soon_threadsafe(self._delivery.give_up)
         self.error = DeadlineExceeded(f"{self.upstream.address}: no answer within the deadline")
 
     def finish(self) -> None:

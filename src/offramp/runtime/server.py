@@ -20,6 +20,7 @@ from offramp.links.address import Address
 from offramp.planning.plan import Plan, load_plan
 from offramp.runtime.answering import Answering
 from offramp.runtime.channel import server_options
+from offramp.runtime.failover import Failover
 from offramp.runtime.metrics import start_metrics
 from offramp.runtime.parent import parent_gone
 from offramp.runtime.service import Service, handlers
@@ -55,7 +56,7 @@ def serve(
     tier : name of this tier in the plans
     plans : plan files; the first is the default
     listen : ``HOST:PORT``, port 0 takes a free one
-    upstream : ``HOST:PORT`` of the next tier
+    upstream : ``HOST:PORT`` of the next tier; several separated by commas, the preferred first
     slow_down : run that many times slower than this machine
     metrics_port : port of Prometheus metrics over HTTP (0: a free one), or ``None``
     parent_pid : end when this process is gone
@@ -67,8 +68,8 @@ def serve(
     AddressInUse : something else listens there
     """
     where = Address.parse(listen)
-    if upstream is not None:
-        Address.parse(upstream)
+    for address in upstream.split(",") if upstream is not None else ():
+        Address.parse(address)
     if slow_down < 1:
         raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
     opened = open_cascade(cascade)
@@ -87,7 +88,7 @@ def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
 async def _serve(
     tier: Tier, where: Address, upstream: str | None, metrics_port: int | None, parent_pid: int | None
 ) -> None:
-    next_tier = None if upstream is None else Upstream(upstream, tier.counters)
+    next_tier = None if upstream is None else _next_tier(upstream, tier)
     answering = Answering(tier, next_tier)
     server: Any = grpc.aio.server(options=server_options())
     service = Service(answering)
@@ -112,6 +113,12 @@ async def _serve(
     if next_tier is not None:
         await next_tier.close()
     answering.close()
+
+
+def _next_tier(addresses: str, tier: Tier) -> Failover:
+    """The servers of the next tier, in order of preference."""
+    upstreams = [Upstream(address.strip(), tier.counters) for address in addresses.split(",")]
+    return Failover(upstreams, tier.clock.now)
 
 
 def _told_to_end(parent_pid: int | None) -> asyncio.Event:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
+import logging
 from collections import deque
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
 
-from offramp.errors import DeadlineExceeded, LinkDown, PayloadTooLarge
+from offramp.errors import DeadlineExceeded, LinkDown, Overloaded, PayloadTooLarge
 from offramp.runtime.channel import MAX_MESSAGE_BYTES, STREAM_METHOD, client_options
 from offramp.runtime.counters import Counters
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -19,10 +19,14 @@ from offramp.runtime.status import error_from
 
 __all__ = ["Upstream", "Waiter"]
 
+_log = logging.getLogger(__name__)
+
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in grpc-stubs
 
 #: seconds before a broken stream is opened again: first, and at most
 BACKOFF_S = (0.05, 1.0)
+#: requests in flight on one stream, and messages that wait to be written; beyond that none is taken
+MAX_IN_FLIGHT = 1024
 
 
 class Waiter(Protocol):
@@ -100,10 +104,20 @@ class Upstream:
                     f"{self.address}: the request has {len(data)} bytes, at most {self._max_bytes} may be sent"
                 )
             )
+        elif not self._has_room():
+            waiter.set_exception(
+                Overloaded(f"{self.address}: {MAX_IN_FLIGHT} requests are in flight already; ask for fewer at a time")
+            )
         else:
             self._waiting[request_id] = waiter
             self._outbox.append((request_id, data))
             self._has_mail.set()
+
+    def _has_room(self) -> bool:
+        """Whether one more may be in flight; a peer that does not read holds no messages nobody waits for."""
+        if len(self._outbox) >= MAX_IN_FLIGHT:
+            self._outbox = deque(mail for mail in self._outbox if mail[0] in self._waiting)
+        return len(self._waiting) < MAX_IN_FLIGHT
 
     def forget(self, request_id: str) -> None:
         """Nobody waits for this answer any more: if it comes, it is dropped."""
@@ -140,6 +154,16 @@ class Upstream:
             self.forget(message.id)
 
     async def _keep_connected(self) -> None:
+        while not self._closed:
+            try:
+                await self._hold_stream()
+            except Exception as error:  # whatever gRPC stumbles over: a device that never connects again is worse
+                _log.exception("%s: the connection failed and is made anew", self.address)
+                self._drop(f"the connection failed ({type(error).__name__})")
+                await asyncio.sleep(BACKOFF_S[1])
+
+    async def _hold_stream(self) -> None:
+        """One channel, and one stream after the other on it."""
         pause_s = BACKOFF_S[0]
         async with grpc.aio.insecure_channel(self.address, options=client_options(self._max_bytes)) as channel:
             open_stream: Any = channel.stream_stream(STREAM_METHOD, None, pb.ModelStreamInferResponse.FromString)
@@ -191,7 +215,7 @@ class Upstream:
 
     async def _write_all(self, call: Any) -> None:
         """Send what is in the outbox, in order, but nothing that nobody waits for any more."""
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader tells why
+        try:
             while True:
                 while self._outbox:
                     request_id, data = self._outbox.popleft()
@@ -199,6 +223,11 @@ class Upstream:
                         await call.write(data)
                 self._has_mail.clear()
                 await self._has_mail.wait()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # the reader tells why
+        except Exception:
+            _log.exception("%s: cannot write to the stream; it is made anew", self.address)
+            call.cancel()
 
     def _drop(self, why: str) -> None:
         """There is no stream any more: everyone who waits hears it now."""
