@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
-from offramp.errors import DeadlineExceeded, LinkDown, LinkError, SampleError
+from numpy.typing import NDArray
+
+from offramp.errors import DeadlineExceeded, LinkDown, LinkError, Overloaded, SampleError
+from offramp.runtime.batcher import Batcher
 from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
 from offramp.runtime.failover import Failover
+from offramp.runtime.limits import Limits
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
 from offramp.runtime.responses import add_stamps, build_response, parse_response
 from offramp.runtime.route import Route
+from offramp.runtime.rows import Rows
 from offramp.runtime.stamps import Stamps
 from offramp.runtime.status import status_of
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tracing import RequestSpan
+from offramp.runtime.work import Work
 
 __all__ = ["Answering", "Job"]
 
@@ -31,6 +37,7 @@ KEEP_SHARE, KEEP_S = 0.05, 0.002
 class Job:
     """A request under way; ``response`` is there when it is done, ``run`` when this tier has computed.
 
+    ``work`` is there while it is one of several that are computed in turn.
     ``payloads`` are the survivors' tensors, encoded. The seconds stay 0 for what does not happen here.
     """
 
@@ -42,6 +49,7 @@ class Job:
     deadline_s: float | None
     span: RequestSpan
     run: TierRun | None = None
+    work: Work | None = None
     payloads: list[bytes] = field(default_factory=list)
     response: pb.ModelInferResponse | None = None
     started_s: float = 0.0
@@ -66,21 +74,28 @@ class Answering:
     ----------
     tier : computes and decides
     upstream : the next tier, where there is one; started by the caller
+    limits : how much it takes on
     """
 
-    def __init__(self, tier: Tier, upstream: Failover | None = None) -> None:
+    def __init__(self, tier: Tier, upstream: Failover | None = None, limits: Limits | None = None) -> None:
         self.tier = tier
         self.upstream = upstream
         self.draining = False
         self.in_flight = 0
         self._clock = tier.clock
         self._counters = tier.counters
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="compute")
-        self._queued = 0
+        self.limits = limits or Limits()
+        self.batcher = Batcher(tier, self.limits)
+        self._in_company = False
 
     def close(self) -> None:
         """Let the compute thread end; what is queued is dropped."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self.batcher.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is under way."""
+        return bool(self.in_flight) or self.batcher.busy
 
     async def answer(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
         """Answer one request: `start`, then `complete`.
@@ -92,7 +107,9 @@ class Answering:
         return await self.complete(self.start(message))
 
     def start(self, message: pb.ModelInferRequest) -> Job:
-        """Check a request, and compute this tier's part if that is short and nobody is ahead of it.
+        """Check a request, and compute this tier's part if that is short and it is alone; else let it wait its turn.
+
+        Belongs to the event loop.
 
         Raises
         ------
@@ -104,10 +121,8 @@ class Answering:
         job: Job | None = None
         try:
             job = self._accept(message, begin_s)
-            if not self._queued and self._is_short(job):
-                job.run = self._compute(job)
-                if not len(job.run.survivors):
-                    self._respond(job)
+            if job.header.cut < job.route.stop:
+                self._compute_or_queue(job)
         except Exception as error:
             if job is not None:
                 job.span.end(error)
@@ -129,8 +144,9 @@ class Answering:
             if job.header.cut >= job.route.stop:
                 response = await self._pass_on(job)
                 return self._done(job, response)
-            if job.run is None:
-                job.run = await self._compute_in_turn(job)
+            if job.work is not None:
+                job.run = await self.batcher.run(job.work)
+            assert job.run is not None
             if len(job.run.survivors):
                 await self._go_on(job, job.run)
             return self._respond(job)
@@ -144,6 +160,11 @@ class Answering:
     def _accept(self, message: pb.ModelInferRequest, begin_s: float) -> Job:
         if self.draining:
             raise LinkDown(f"tier {self.tier.name!r} is shutting down")
+        if self.in_flight >= self.limits.max_in_flight:
+            raise Overloaded(
+                f"tier {self.tier.name!r} is overloaded: {self.in_flight} requests are under way, "
+                f"at most {self.limits.max_in_flight} may; try again later or ask another server"
+            )
         header = parse_header(message, self.tier.manifest)
         deadline_s = None if header.deadline_s is None else begin_s + header.deadline_s
         route = self.tier.route(header.plan_id)
@@ -157,34 +178,66 @@ class Answering:
         span = RequestSpan("offramp.tier", message, tier=self.tier.name, segment=header.cut, rows=header.rows)
         return Job(message, message.id, header, route, begin_s, deadline_s, span)
 
-    def _is_short(self, job: Job) -> bool:
-        header, stop = job.header, job.route.stop
-        return header.cut < stop and self.tier.expected_s(job.route, header.cut, stop, header.rows) < INLINE_S
+    def _compute_or_queue(self, job: Job) -> None:
+        """A request that is alone and short goes straight through; any other waits its turn, in company."""
+        if self._goes_straight(job):
+            self._in_company = True
+            asyncio.get_running_loop().call_soon(self._alone_again)
+            job.run = self._compute(job)
+            if not len(job.run.survivors):
+                self._respond(job)
+            return
+        header = job.header
+        job.work = Work(
+            job.route,
+            header.cut,
+            header.shapes,
+            job.deadline_s,
+            job.begin_s,
+            lambda: self._read(job),
+            lambda run: self._computed(job, run),
+            Rows.unanswered(header.rows, self.tier.classes),
+            header.has_labels,
+        )
+        self.batcher.submit(job.work)
+
+    def _goes_straight(self, job: Job) -> bool:
+        header, limits = job.header, self.limits
+        return (
+            not self.batcher.busy
+            and not self._in_company
+            and not limits.max_wait_s
+            and header.rows <= limits.max_batch_rows
+            and self.tier.expected_s(job.route, header.cut, job.route.stop, header.rows) < INLINE_S
+        )
+
+    def _alone_again(self) -> None:
+        """The next turn of the event loop: nobody else was there in the last one."""
+        self._in_company = False
 
     def _compute(self, job: Job) -> TierRun:
-        start_s = self._clock.now()
-        if job.deadline_s is not None and start_s > job.deadline_s:
+        if job.deadline_s is not None and self._clock.now() > job.deadline_s:
             raise DeadlineExceeded(f"tier {self.tier.name!r} had other work until the deadline had passed")
-        job.started_s = start_s
-        tensors = parse_tensors(job.message, job.header, self.tier.manifest, self.tier.pace)
+        tensors, labels = self._read(job)
+        run = self.tier.run(job.route, job.header.cut, tensors, job.deadline_s, labels)
+        self._computed(job, run)
+        return run
+
+    def _read(self, job: Job) -> tuple[tuple[NDArray[Any], ...], NDArray[Any] | None]:
+        """The tensors of a request whose turn has come, and what earlier exits answered."""
+        header, manifest = job.header, self.tier.manifest
+        job.started_s = self._clock.now()
+        tensors = parse_tensors(job.message, header, manifest, self.tier.pace)
+        labels = parse_labels(job.message, manifest, header.cut, header.rows) if header.has_labels else None
         job.decoded_s = self._clock.now()
-        header, labels = job.header, None
-        if header.has_labels:
-            labels = parse_labels(job.message, self.tier.manifest, header.cut, header.rows)
-        run = self.tier.run(job.route, header.cut, tensors, job.deadline_s, labels)
-        run.rows.queue_s[self.tier.name] = start_s - job.begin_s
+        return tensors, labels
+
+    def _computed(self, job: Job, run: TierRun) -> None:
+        """This tier's part is done: note when, and encode what goes on."""
+        run.rows.queue_s[self.tier.name] = job.started_s - job.begin_s
         job.computed_s = self._clock.now()
         if len(run.survivors) and self.upstream is not None:
             job.payloads = [self.tier.pace.run(job.route.codec.encode, tensor) for tensor in run.tensors]
-        return run
-
-    async def _compute_in_turn(self, job: Job) -> TierRun:
-        """In the one compute thread, after those who came before."""
-        self._queued += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, self._compute, job)
-        finally:
-            self._queued -= 1
 
     async def _go_on(self, job: Job, run: TierRun) -> None:
         """Have the survivors answered by the next tier, or by the exit they have, degraded."""

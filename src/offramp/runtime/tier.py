@@ -216,8 +216,10 @@ class Tier:
         tensors: Sequence[Array],
         deadline_s: float | None = None,
         earlier_labels: Array | None = None,
+        *,
+        stop: int | None = None,
     ) -> TierRun:
-        """Run rows from ``cut`` to where the plan ends this tier's part.
+        """Run rows from ``cut`` to where the plan ends this tier's part, or to ``stop``.
 
         When the time left does not reach to the next exit, all rows leave where they are, those that
         wanted to go on marked ``deadline``.
@@ -229,8 +231,9 @@ class Tier:
         tensors : at that cut, n rows each
         deadline_s : on this tier's clock
         earlier_labels : (e, n) what the exits before ``cut`` answered; needed as `earlier_exits` says
+        stop : a cut before the end of this tier's part
         """
-        stop, rows = max(cut, route.stop), len(tensors[0])
+        stop, rows = max(cut, route.stop if stop is None else stop), len(tensors[0])
         if cut == stop:
             everyone = np.arange(rows, dtype=np.intp)
             return TierRun(Rows.unanswered(rows, self.classes), everyone, tuple(tensors), cut, earlier_labels)
