@@ -17,9 +17,10 @@ def serve(
     upstream: str | None = typer.Option(None, help="HOST:PORT of the next tier."),
     slow_down: float = typer.Option(1.0, min=1.0, help="Run N times slower than this machine."),
     metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
+    rest_port: int | None = typer.Option(None, help="REST beside gRPC; 0 takes a free port. Needs offramp[rest]."),
     parent_pid: int | None = typer.Option(None, hidden=True),
 ) -> None:
-    """Serve a tier over the Open Inference Protocol (gRPC)."""
+    """Serve a tier over the Open Inference Protocol (gRPC, and REST if asked)."""
     from offramp.runtime.server import serve as serve_tier
 
     serve_tier(
@@ -30,5 +31,6 @@ def serve(
         upstream=upstream,
         slow_down=slow_down,
         metrics_port=metrics_port,
+        rest_port=rest_port,
         parent_pid=parent_pid,
     )

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
@@ -26,6 +26,9 @@ from offramp.runtime.parent import parent_gone
 from offramp.runtime.service import Service, handlers
 from offramp.runtime.tier import Tier
 from offramp.runtime.upstream import Upstream
+
+if TYPE_CHECKING:
+    from offramp.runtime.rest import Rest
 
 __all__ = ["main", "serve"]
 
@@ -44,11 +47,13 @@ def serve(
     upstream: str | None = None,
     slow_down: float = 1.0,
     metrics_port: int | None = None,
+    rest_port: int | None = None,
     parent_pid: int | None = None,
 ) -> None:
     """Serve a tier until SIGTERM or SIGINT.
 
-    When it listens, one line of JSON goes to stdout: ``{"ready": true, "port": .., "metrics_port": ..}``.
+    When it listens, one line of JSON goes to stdout: ``{"ready": true, "port": .., "metrics_port": ..,
+    "rest_port": ..}``.
 
     Parameters
     ----------
@@ -59,12 +64,13 @@ def serve(
     upstream : ``HOST:PORT`` of the next tier; several separated by commas, the preferred first
     slow_down : run that many times slower than this machine
     metrics_port : port of Prometheus metrics over HTTP (0: a free one), or ``None``
+    rest_port : port of REST beside gRPC (0: a free one), or ``None``; needs the extra ``rest``
     parent_pid : end when this process is gone
 
     Raises
     ------
     CascadeError : the cascade is missing or damaged
-    ConfigError, RecordMismatch : a plan does not fit
+    ConfigError, RecordMismatch : a plan does not fit, or REST is asked for without its library
     AddressInUse : something else listens there
     """
     where = Address.parse(listen)
@@ -76,7 +82,7 @@ def serve(
     loaded = [load_plan(path) for path in plans]
     here = Tier(opened, tier, loaded, slow_down=slow_down)
     _warm(here, loaded)
-    asyncio.run(_serve(here, where, upstream, metrics_port, parent_pid))
+    asyncio.run(_serve(here, where, upstream, metrics_port, rest_port, parent_pid))
 
 
 def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
@@ -86,7 +92,12 @@ def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
 
 
 async def _serve(
-    tier: Tier, where: Address, upstream: str | None, metrics_port: int | None, parent_pid: int | None
+    tier: Tier,
+    where: Address,
+    upstream: str | None,
+    metrics_port: int | None,
+    rest_port: int | None,
+    parent_pid: int | None,
 ) -> None:
     next_tier = None if upstream is None else _next_tier(upstream, tier)
     answering = Answering(tier, next_tier)
@@ -100,15 +111,20 @@ async def _serve(
             f"cannot listen on {where}: the port is taken or not ours; choose another with --listen, or port 0"
         ) from error
     exposed = None if metrics_port is None else start_metrics(tier.counters, metrics_port, where.host)
+    rest = None if rest_port is None else _rest(answering)
+    exposed_rest = None if rest is None else await rest.start(Address(where.host, rest_port or 0))
     await server.start()
     if next_tier is not None:
         next_tier.start()
     told = _told_to_end(parent_pid)
-    sys.stdout.write(json.dumps({"ready": True, "port": port, "metrics_port": exposed}) + "\n")
+    ports = {"port": port, "metrics_port": exposed, "rest_port": exposed_rest}
+    sys.stdout.write(json.dumps({"ready": True, **ports}) + "\n")
     sys.stdout.flush()
     await told.wait()
     await _drain(answering)
     await service.end_streams()
+    if rest is not None:
+        await rest.close()
     await server.stop(STOP_S)
     if next_tier is not None:
         await next_tier.close()
@@ -119,6 +135,15 @@ def _next_tier(addresses: str, tier: Tier) -> Failover:
     """The servers of the next tier, in order of preference."""
     upstreams = [Upstream(address.strip(), tier.counters) for address in addresses.split(",")]
     return Failover(upstreams, tier.clock.now)
+
+
+def _rest(answering: Answering) -> Rest:
+    """REST of the tier, its library imported only now."""
+    try:
+        from offramp.runtime.rest import Rest
+    except ImportError as error:
+        raise ConfigError("REST needs aiohttp; install offramp[rest], or leave --rest-port out") from error
+    return Rest(answering)
 
 
 def _told_to_end(parent_pid: int | None) -> asyncio.Event:
@@ -137,7 +162,7 @@ async def _drain(answering: Answering) -> None:
     """Refuse new requests, give those in flight a moment."""
     answering.draining = True
     until_s = asyncio.get_running_loop().time() + DRAIN_S
-    while answering.in_flight and asyncio.get_running_loop().time() < until_s:
+    while answering.busy and asyncio.get_running_loop().time() < until_s:
         await asyncio.sleep(0.01)
 
 
@@ -151,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--upstream")
     parser.add_argument("--slow-down", type=float, default=1.0)
     parser.add_argument("--metrics-port", type=int)
+    parser.add_argument("--rest-port", type=int)
     parser.add_argument("--parent-pid", type=int)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -163,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             upstream=options.upstream,
             slow_down=options.slow_down,
             metrics_port=options.metrics_port,
+            rest_port=options.rest_port,
             parent_pid=options.parent_pid,
         )
     except OfframpError as error:
