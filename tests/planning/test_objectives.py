@@ -359,6 +359,27 @@ def test_what_cannot_be_is_said_in_one_sentence() -> None:
         Objective(minimise="weighted", weights=Weights())
 
 
+def test_a_lossless_codec_of_one_cut_is_a_choice_there() -> None:
+    case = make_instance(5, 3, 2, 2, 60)
+    pictures = {}
+    for name, profile in case.profiles.items():
+        small = PayloadCost(cut=0, codec="webp", payload_bytes=1.0, encode_s=0.0, decode_s=0.0)
+        pictures[name] = profile.model_copy(update={"payloads": (*profile.payloads, small)})
+    cloud = case.network.tier_names[-1]
+    options = {"temperatures": case.temperatures, "placements": [[cloud] * 3]}
+    plain = search(case.records, case.profiles, case.network, **options).plan  # type: ignore[arg-type]
+    plan = search(case.records, pictures, case.network, **options).plan  # type: ignore[arg-type]
+    assert plan.coded == {0: "webp"}
+    assert plan.variant == "fp32"
+    assert plan.predicted is not None
+    assert plain.predicted is not None
+    assert plan.predicted.mean_latency_s < plain.predicted.mean_latency_s
+    replanner = Replanner(case.records, pictures, case.network, **options)  # type: ignore[arg-type]
+    assert replanner.plan_of(replanner.replan()).plan_id == plan.plan_id
+    refused = search(case.records, pictures, case.network, codecs=["raw"], **options).plan  # type: ignore[arg-type]
+    assert refused.coded == {}
+
+
 def test_certified_variants_lose_little_against_the_reference() -> None:
     case, variants = rich(7, 3, 3, 2, coded=True, int8=True)
     many = [_repeated(records, 40) for records in variants]

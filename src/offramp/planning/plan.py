@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from offramp.cascade.store import write_text_atomic
+from offramp.codecs.registry import get_codec
 from offramp.confidence.certificate import Certificate
 from offramp.confidence.gates.base import Gate
 from offramp.confidence.gates.scoring import check_gates, scoring_gates
@@ -162,8 +163,9 @@ class Plan(_Value):
 
     @property
     def variant(self) -> str:
-        """Name of the records that hold for this plan: its precision and coded cuts."""
-        return str(VariantName(self.precision, self.coded))
+        """Name of the records that hold for this plan: its precision, and where codecs change the tensors."""
+        lossy = {cut: name for cut, name in self.coded.items() if not get_codec(name).lossless}
+        return str(VariantName(self.precision, lossy))
 
     def codec_at(self, cut: int) -> str:
         """The codec of what crosses at a cut."""

@@ -26,7 +26,7 @@ from offramp.records.certify import certify
 from offramp.records.fit_gates import choosing_rows
 from offramp.records.records import Records
 
-__all__ = ["Problem", "SearchOptions", "prepare"]
+__all__ = ["Problem", "SearchOptions", "lossless_ways", "prepare"]
 
 Index = NDArray[np.intp]
 
@@ -109,11 +109,13 @@ def prepare(
     gates = _gates(first, options.get("gates"), certificate)
     most = options.get("max_settings", 100_000)
     variants = tuple(_variants(several, goal, degrees, gates, certificate, most))
-    names = _codecs(chosen, options.get("codecs"))
     tables, of = [], []
     for which, variant in enumerate(variants):
-        precision, coded = variant.name.precision, variant.name.coded
-        for codec in names:
+        precision = variant.name.precision
+        for codec, own in lossless_ways(chosen, options.get("codecs")):
+            coded = {**own, **variant.name.coded}
+            if own and len(coded) < len(own) + len(variant.name.coded):
+                continue  # the variant codes that cut itself
             table = cost_table(chosen, network, codec, first.exits, precision=precision, coded=coded)
             if len(table.placements):
                 tables.append(table)
@@ -189,17 +191,30 @@ def _temperatures(records: Records, temperatures: Sequence[float] | None) -> tup
     return values
 
 
-def _codecs(profiles: Sequence[Profile], wanted: Sequence[str] | None) -> list[str]:
-    if wanted is not None:
-        for name in wanted:
-            if not get_codec(name).lossless:
-                raise ConfigError(
-                    f"codec {name!r} changes the tensors, so records made without it do not hold; "
-                    f"record through it ('offramp record --codec {name}@CUT') and plan with those records too"
-                )
-        return list(wanted)
-    common = [name for name in profiles[0].codecs if all(name in profile.codecs for profile in profiles)]
-    lossless = [name for name in common if get_codec(name).lossless]
-    if not lossless:
-        raise RecordMismatch("the profiles share no lossless codec; run 'offramp profile' again")
-    return lossless
+def lossless_ways(profiles: Sequence[Profile], wanted: Sequence[str] | None) -> list[tuple[str, dict[int, str]]]:
+    """Every codec that all tiers were measured with at every cut, alone and with one that serves a single cut.
+
+    Returns
+    -------
+    (codec, codecs of their own at some cuts), such as ``("raw", {})`` and, for images, ``("raw", {0: "webp"})``
+
+    Raises
+    ------
+    ConfigError : a codec that changes the tensors
+    RecordMismatch : the profiles share no lossless codec
+    """
+    for name in wanted or ():
+        if not get_codec(name).lossless:
+            raise ConfigError(
+                f"codec {name!r} changes the tensors, so records made without it do not hold; "
+                f"record through it ('offramp record --codec {name}@CUT') and plan with those records too"
+            )
+    cuts = sorted({cost.cut for cost in profiles[0].payloads})
+    at = {cut: [n for n in profiles[0].codecs_at(cut) if all(n in p.codecs_at(cut) for p in profiles)] for cut in cuts}
+    known = dict.fromkeys(name for names in at.values() for name in names)
+    lossless = [name for name in wanted or known if get_codec(name).lossless]
+    whole = [name for name in lossless if name not in known or all(name in names for names in at.values())]
+    if not whole:
+        raise RecordMismatch("the profiles share no lossless codec for every cut; run 'offramp profile' again")
+    single = [(cut, name) for cut in cuts for name in at[cut] if name in lossless and name not in whole]
+    return [(name, own) for name in whole for own in ({}, *({cut: one} for cut, one in single))]

@@ -144,7 +144,7 @@ class Writer:
         used = " ".join(f"{tier}:{plan.placement.count(tier)}" for tier in dict.fromkeys(plan.placement))
         words = [used]
         if len({table.codec for table in self.problem.choices.tables}) > 1:
-            words.append(plan.codec)
+            words.append(" ".join([plan.codec, *(f"{name}@{cut}" for cut, name in plan.coded.items())]))
         if len(self.problem.variants) > 1:
             words.append(plan.variant)
         return " ".join(words)
