@@ -50,7 +50,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     segments, most, networks = (12, 2_000, 100) if quick else (50, 100_000, 5_000)
     case = _with_hard_rows(make_instance(22, segments, tiers=3, exits=5, rows=5_000, codecs=CODECS))
     # the search takes names of installed codecs only, and too few of these are lossless
-    with patch("offramp.planning.problem._codecs", lambda profiles, wanted: list(CODECS)):
+    with patch("offramp.planning.problem.lossless_ways", lambda profiles, wanted: [(name, {}) for name in CODECS]):
         usual = Replanner(
             case.records, case.profiles, case.network, Objective(accuracy_loss=LOSS), **_options(case, most)
         )
