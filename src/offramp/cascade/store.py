@@ -57,24 +57,30 @@ class Cascade:
         ------
         CascadeError : there is no variant of that precision, or the file cannot be loaded
         """
-        return Segment(self.path / self._file(index, precision), self.manifest.segments[index], threads)
+        return Segment(self.segment_file(index, precision), self.manifest.segments[index], threads)
 
     def load_segments(self, threads: int = 1, precision: str = "fp32") -> tuple[Segment, ...]:
         """Load every segment; ``precision`` is a plan's, such as ``int8:2``."""
         kinds = segments_of(precision, len(self.manifest.segments))
         return tuple(self.segment(i, threads, kind) for i, kind in enumerate(kinds))
 
-    def _file(self, index: int, precision: str) -> str:
+    def segment_file(self, index: int, precision: str = "fp32") -> Path:
+        """The file of segment ``index`` in a plan's precision.
+
+        Raises
+        ------
+        CascadeError : there is no variant of that precision
+        """
         spec = self.manifest.segments[index]
         kind = precision_at(precision, index)
         if kind == "fp32":
-            return spec.file
+            return self.path / spec.file
         if (variant := spec.variant(kind)) is None:
             raise CascadeError(
                 f"{self.path}: segment {index} has no {kind} variant; "
                 "'offramp quantise CASCADE --segments N,N' makes one"
             )
-        return variant.file
+        return self.path / variant.file
 
     def reader(self) -> InputReader:
         """Turns rows as the data has them into the cascade's inputs: tokenises where it reads text.

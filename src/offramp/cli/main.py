@@ -15,6 +15,7 @@ from offramp.cli import (
     calibrate,
     certify,
     demo,
+    export,
     import_,
     plan,
     profile,
@@ -48,6 +49,7 @@ app.command("quantise")(quantise.quantise)
 app.command("profile")(profile.profile)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
+app.command("export")(export.export)
 app.command("relay")(relay.relay)
 app.command("run")(run.run)
 app.command("report")(report.report)
