@@ -14,6 +14,7 @@ from offramp.cli import (
     build,
     calibrate,
     certify,
+    certs,
     demo,
     export,
     import_,
@@ -49,6 +50,7 @@ app.command("quantise")(quantise.quantise)
 app.command("profile")(profile.profile)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
+app.command("certs")(certs.certs)
 app.command("export")(export.export)
 app.command("relay")(relay.relay)
 app.command("run")(run.run)

@@ -18,11 +18,27 @@ def serve(
     slow_down: float = typer.Option(1.0, min=1.0, help="Run N times slower than this machine."),
     metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
     rest_port: int | None = typer.Option(None, help="REST beside gRPC; 0 takes a free port. Needs offramp[rest]."),
+    network: Path | None = typer.Option(None, help="Network file: how this tier and the next one are secured."),
+    max_batch_rows: int = typer.Option(64, min=1, help="Rows computed together."),
+    max_wait_ms: float = typer.Option(0.0, min=0.0, help="Wait so long for rows to compute together."),
+    max_queue_rows: int = typer.Option(1024, min=1, help="Rows that may wait; what is beyond is refused."),
+    max_message_bytes: int = typer.Option(64 * 2**20, min=1, help="Size of one message."),
+    max_streams: int = typer.Option(1024, min=1, help="Calls open at a time."),
+    max_connections: int = typer.Option(1024, min=1, help="Connections open at a time."),
     parent_pid: int | None = typer.Option(None, hidden=True),
 ) -> None:
     """Serve a tier over the Open Inference Protocol (gRPC, and REST if asked)."""
+    from offramp.runtime.limits import Limits
     from offramp.runtime.server import serve as serve_tier
 
+    limits = Limits(
+        max_batch_rows=max_batch_rows,
+        max_wait_s=max_wait_ms / 1e3,
+        max_queue_rows=max_queue_rows,
+        max_message_bytes=max_message_bytes,
+        max_streams=max_streams,
+        max_connections=max_connections,
+    )
     serve_tier(
         cascade,
         tier=tier,
@@ -32,5 +48,7 @@ def serve(
         slow_down=slow_down,
         metrics_port=metrics_port,
         rest_port=rest_port,
+        network=network,
+        limits=limits,
         parent_pid=parent_pid,
     )

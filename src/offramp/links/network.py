@@ -13,7 +13,12 @@ from typing import Any
 from offramp.errors import ConfigError
 from offramp.links.address import Address
 
-__all__ = ["Link", "Network", "Tier", "load_network", "parse_network"]
+__all__ = ["TLS", "Link", "Network", "Tier", "load_network", "parse_network"]
+
+#: how a tier's server may be secured: it shows a certificate, or both sides do
+TLS = ("server", "mutual")
+#: keys of a tier that name files, relative to the network file
+_FILES = ("ca", "certificate", "key", "token_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,11 @@ class Tier:
     ``address`` is ``HOST:PORT`` of its server, where it has one; ``memory_bytes`` is what it has for
     models, infinite unless declared; ``price_per_s`` what a second of its compute costs; ``energy`` the
     name or file of its energy model (see `offramp.profiles.energy`).
+
+    ``tls`` is how its server is secured: ``"server"`` (it shows ``certificate``), ``"mutual"`` (who asks must show
+    one too) or ``None``. ``certificate`` and ``key`` are the PEM files by which it proves who it is, as server and as
+    client; ``ca`` is the PEM file of who signs the certificates around its server; ``token_file`` holds the token
+    its server asks for.
     """
 
     name: str
@@ -32,6 +42,11 @@ class Tier:
     memory_bytes: float = math.inf
     price_per_s: float = 0.0
     energy: str | None = None
+    tls: str | None = None
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    token_file: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -46,6 +61,10 @@ class Tier:
             raise ConfigError(f"tier {self.name!r}: price_per_s must be zero or more, not {self.price_per_s}")
         if self.energy == "":
             raise ConfigError(f"tier {self.name!r}: energy must name an energy model; leave it out where there is none")
+        if self.tls not in (None, *TLS):
+            raise ConfigError(f"tier {self.name!r}: tls must be {' or '.join(TLS)}, or left out, not {self.tls!r}")
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigError(f"tier {self.name!r}: certificate and key belong together; give both or neither")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +175,17 @@ def load_network(path: str | Path) -> Network:
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the network file ({error.strerror})") from error
     try:
-        return parse_network(text, name=file.name)
+        network = parse_network(text, name=file.name)
     except ConfigError as error:
         message = str(error)
         raise ConfigError(message if message.startswith(file.name) else f"{file.name}: {message}") from error
+    return replace(network, tiers=tuple(_beside(tier, file.parent) for tier in network.tiers))
+
+
+def _beside(tier: Tier, folder: Path) -> Tier:
+    """The tier with the files it names found from the network file's folder."""
+    named = {key: str(folder / value) for key in _FILES if (value := getattr(tier, key)) is not None}
+    return replace(tier, **named) if named else tier  # type: ignore[arg-type]  # all of these are text
 
 
 def parse_network(text: str, name: str = "network") -> Network:
@@ -206,7 +232,7 @@ def _build(kind: type[Any], row: dict[str, Any], where: str) -> Any:
         if key not in names:
             near = get_close_matches(key, names, n=1)
             raise ConfigError(f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        wants_text = key in ("name", "source", "target", "address", "energy")
+        wants_text = key in ("name", "source", "target", "address", "energy", "tls", *_FILES)
         if isinstance(value, str) != wants_text or isinstance(value, bool):
             raise ConfigError(f"{where}: {key} must be {'text' if wants_text else 'a number'}, not {value!r}")
     required = [

@@ -34,10 +34,20 @@ def client_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> Options:
     ]
 
 
-def server_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> Options:
-    """Options of a server: no shared ports (a taken one must be an error), the client's pings allowed."""
+def server_options(
+    max_message_bytes: int = MAX_MESSAGE_BYTES, max_streams: int = 1024, max_connections: int = 1024
+) -> Options:
+    """Options of a server: no shared ports (a taken one must be an error), the client's pings allowed.
+
+    A connection that does not complete its handshake within 5 s is closed; headers are bounded.
+    """
     return [
         *_sizes(max_message_bytes),
+        ("grpc.max_concurrent_streams", max_streams),
+        ("grpc.max_allowed_incoming_connections", max_connections),
+        ("grpc.server_handshake_timeout_ms", 5_000),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.absolute_max_metadata_size", 32 * 1024),
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -9,20 +9,25 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
 from offramp.cascade.store import open_cascade
-from offramp.errors import AddressInUse, ConfigError, OfframpError
+from offramp.errors import ConfigError, OfframpError
 from offramp.links.address import Address
+from offramp.links.network import load_network
 from offramp.planning.plan import Plan, load_plan
+from offramp.runtime.access import Access
 from offramp.runtime.answering import Answering
 from offramp.runtime.channel import server_options
 from offramp.runtime.failover import Failover
+from offramp.runtime.limits import Limits
 from offramp.runtime.metrics import start_metrics
 from offramp.runtime.parent import parent_gone
+from offramp.runtime.server_security import ServerSecurity
 from offramp.runtime.service import Service, handlers
 from offramp.runtime.tier import Tier
 from offramp.runtime.upstream import Upstream
@@ -36,6 +41,8 @@ __all__ = ["main", "serve"]
 DRAIN_S = 1.0
 #: seconds that connections get to close by themselves
 STOP_S = 0.2
+#: what can be limited, and of what kind it is
+_LIMITS = {field.name: float if field.name == "max_wait_s" else int for field in fields(Limits)}
 
 
 def serve(
@@ -48,6 +55,8 @@ def serve(
     slow_down: float = 1.0,
     metrics_port: int | None = None,
     rest_port: int | None = None,
+    network: Path | None = None,
+    limits: Limits | None = None,
     parent_pid: int | None = None,
 ) -> None:
     """Serve a tier until SIGTERM or SIGINT.
@@ -65,12 +74,15 @@ def serve(
     slow_down : run that many times slower than this machine
     metrics_port : port of Prometheus metrics over HTTP (0: a free one), or ``None``
     rest_port : port of REST beside gRPC (0: a free one), or ``None``; needs the extra ``rest``
+    network : network file that says how this tier and the next one are secured; without one they are not
+    limits : how much it takes on
     parent_pid : end when this process is gone
 
     Raises
     ------
     CascadeError : the cascade is missing or damaged
-    ConfigError, RecordMismatch : a plan does not fit, or REST is asked for without its library
+    ConfigError, RecordMismatch : a plan does not fit, a certificate or token cannot be used, or REST is asked for
+        without its library
     AddressInUse : something else listens there
     """
     where = Address.parse(listen)
@@ -81,8 +93,33 @@ def serve(
     opened = open_cascade(cascade)
     loaded = [load_plan(path) for path in plans]
     here = Tier(opened, tier, loaded, slow_down=slow_down)
+    security, access = _secured(network, here)
     _warm(here, loaded)
-    asyncio.run(_serve(here, where, upstream, metrics_port, rest_port, parent_pid))
+    serving = _Serving(where, upstream, metrics_port, rest_port, limits or Limits(), security, access, parent_pid)
+    asyncio.run(_serve(here, serving))
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """Where and how a tier serves, as `serve` was told."""
+
+    where: Address
+    upstream: str | None
+    metrics_port: int | None
+    rest_port: int | None
+    limits: Limits
+    security: ServerSecurity
+    access: Access
+    parent_pid: int | None
+
+
+def _secured(network: Path | None, tier: Tier) -> tuple[ServerSecurity, Access]:
+    """What the tier asks of its clients, and what it shows to the next one."""
+    if network is None:
+        return ServerSecurity(), Access()
+    loaded, next_tier = load_network(network), tier.route().next_tier
+    access = Access() if next_tier is None else Access.between(loaded, tier.name, next_tier)
+    return ServerSecurity.of(loaded, tier.name), access
 
 
 def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
@@ -91,32 +128,25 @@ def _warm(tier: Tier, plans: Sequence[Plan]) -> None:
         tier.warm(route, route.start, route.stop)
 
 
-async def _serve(
-    tier: Tier,
-    where: Address,
-    upstream: str | None,
-    metrics_port: int | None,
-    rest_port: int | None,
-    parent_pid: int | None,
-) -> None:
-    next_tier = None if upstream is None else _next_tier(upstream, tier)
-    answering = Answering(tier, next_tier)
-    server: Any = grpc.aio.server(options=server_options())
+async def _serve(tier: Tier, serving: _Serving) -> None:
+    where, limits, security = serving.where, serving.limits, serving.security
+    next_tier = None if serving.upstream is None else _next_tier(serving.upstream, tier, serving.access)
+    answering = Answering(tier, next_tier, limits)
+    options = server_options(limits.max_message_bytes, limits.max_streams, limits.max_connections)
+    server: Any = grpc.aio.server(
+        interceptors=security.interceptors(), options=options, maximum_concurrent_rpcs=limits.max_streams
+    )
     service = Service(answering)
     server.add_generic_rpc_handlers((handlers(service),))
-    try:
-        port = server.add_insecure_port(str(where))
-    except RuntimeError as error:
-        raise AddressInUse(
-            f"cannot listen on {where}: the port is taken or not ours; choose another with --listen, or port 0"
-        ) from error
+    port = security.listen(server, where)
+    metrics_port, rest_port = serving.metrics_port, serving.rest_port
     exposed = None if metrics_port is None else start_metrics(tier.counters, metrics_port, where.host)
-    rest = None if rest_port is None else _rest(answering)
-    exposed_rest = None if rest is None else await rest.start(Address(where.host, rest_port or 0))
+    rest = None if rest_port is None else _rest(answering, security)
+    exposed_rest = None if rest is None else await rest.start(Address(where.host, rest_port or 0), security.context())
     await server.start()
     if next_tier is not None:
         next_tier.start()
-    told = _told_to_end(parent_pid)
+    told = _told_to_end(serving.parent_pid)
     ports = {"port": port, "metrics_port": exposed, "rest_port": exposed_rest}
     sys.stdout.write(json.dumps({"ready": True, **ports}) + "\n")
     sys.stdout.flush()
@@ -131,19 +161,19 @@ async def _serve(
     answering.close()
 
 
-def _next_tier(addresses: str, tier: Tier) -> Failover:
+def _next_tier(addresses: str, tier: Tier, access: Access) -> Failover:
     """The servers of the next tier, in order of preference."""
-    upstreams = [Upstream(address.strip(), tier.counters) for address in addresses.split(",")]
+    upstreams = [Upstream(address.strip(), tier.counters, access=access) for address in addresses.split(",")]
     return Failover(upstreams, tier.clock.now)
 
 
-def _rest(answering: Answering) -> Rest:
+def _rest(answering: Answering, security: ServerSecurity) -> Rest:
     """REST of the tier, its library imported only now."""
     try:
         from offramp.runtime.rest import Rest
     except ImportError as error:
         raise ConfigError("REST needs aiohttp; install offramp[rest], or leave --rest-port out") from error
-    return Rest(answering)
+    return Rest(answering, max_body_bytes=answering.limits.max_message_bytes, authorise=security.authorise)
 
 
 def _told_to_end(parent_pid: int | None) -> asyncio.Event:
@@ -177,6 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slow-down", type=float, default=1.0)
     parser.add_argument("--metrics-port", type=int)
     parser.add_argument("--rest-port", type=int)
+    parser.add_argument("--network", type=Path)
+    for name, kind in _LIMITS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Limits(), name))
     parser.add_argument("--parent-pid", type=int)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -190,6 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             slow_down=options.slow_down,
             metrics_port=options.metrics_port,
             rest_port=options.rest_port,
+            network=options.network,
+            limits=Limits(**{name: getattr(options, name) for name in _LIMITS}),
             parent_pid=options.parent_pid,
         )
     except OfframpError as error:

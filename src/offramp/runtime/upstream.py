@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from offramp.errors import DeadlineExceeded, LinkDown, Overloaded, PayloadTooLarge
+from offramp.runtime.access import OPEN, Access
 from offramp.runtime.channel import MAX_MESSAGE_BYTES, STREAM_METHOD, client_options
 from offramp.runtime.counters import Counters
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -27,6 +28,8 @@ _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in grpc-stubs
 BACKOFF_S = (0.05, 1.0)
 #: requests in flight on one stream, and messages that wait to be written; beyond that none is taken
 MAX_IN_FLIGHT = 1024
+#: seconds without a secured connection before its reason is looked for: first, and then
+EXPLAIN_AFTER_S, EXPLAIN_AGAIN_S = 1.0, 30.0
 
 
 class Waiter(Protocol):
@@ -48,10 +51,14 @@ class Upstream:
     address : ``HOST:PORT`` of the next tier
     counters : where answers that come too late are counted
     max_message_bytes : the largest message sent or taken
+    access : what it needs to be let in
     """
 
-    def __init__(self, address: str, counters: Counters, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self, address: str, counters: Counters, *, max_message_bytes: int = MAX_MESSAGE_BYTES, access: Access = OPEN
+    ) -> None:
         self.address = address
+        self._access = access
         self._counters = counters
         self._max_bytes = max_message_bytes
         self._ids = itertools.count(1)
@@ -165,11 +172,11 @@ class Upstream:
     async def _hold_stream(self) -> None:
         """One channel, and one stream after the other on it."""
         pause_s = BACKOFF_S[0]
-        async with grpc.aio.insecure_channel(self.address, options=client_options(self._max_bytes)) as channel:
+        async with self._access.open_channel(self.address, client_options(self._max_bytes)) as channel:
             open_stream: Any = channel.stream_stream(STREAM_METHOD, None, pb.ModelStreamInferResponse.FromString)
             while not self._closed:
-                await channel.channel_ready()
-                self._call = open_stream()
+                await self._ready(channel)
+                self._call = open_stream(metadata=self._access.metadata)
                 self._up.set()
                 self._counters.connections += 1
                 writer = asyncio.create_task(self._write_all(self._call))
@@ -179,6 +186,20 @@ class Upstream:
                     await _stop(writer)
                 pause_s = BACKOFF_S[0] if heard else min(2 * pause_s, BACKOFF_S[1])
                 await asyncio.sleep(pause_s)
+
+    async def _ready(self, channel: grpc.aio.Channel) -> None:
+        """Wait for a connection; where it is secured and does not come, find out why."""
+        patience_s = EXPLAIN_AFTER_S if self._access.tls else None
+        while True:
+            try:
+                async with asyncio.timeout(patience_s):
+                    return await channel.channel_ready()
+            except TimeoutError:
+                why = await asyncio.to_thread(self._access.explain, self.address)
+                if why is not None and why != self._why:
+                    self._why = why
+                    _log.warning("%s: no connection: %s", self.address, why)
+                patience_s = EXPLAIN_AGAIN_S
 
     async def _read_all(self, call: Any) -> bool:
         """Hand out answers until the stream ends; whether there was any."""
