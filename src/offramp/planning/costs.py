@@ -13,6 +13,7 @@ from offramp.cascade.precision import precision_at
 from offramp.errors import RecordMismatch
 from offramp.links.network import Network
 from offramp.planning.crossings import Crossings, crossing_cuts
+from offramp.planning.spans import sums_to_exits
 from offramp.profiles.energy import EnergyModel, energy_model
 from offramp.profiles.profile import Profile, SegmentCost
 
@@ -108,10 +109,10 @@ def all_placements(segments: int, tiers: int) -> Ints:
     """
     rising = list(itertools.combinations_with_replacement(range(segments + 1), tiers - 1))
     cuts = np.array(rising, np.int64).reshape(len(rising), tiers - 1)[::-1]  # of every link, the latest first
-    placements = np.zeros((len(cuts), segments), np.int64)
+    placements = np.zeros((len(cuts), segments), np.int8)
     for cut in cuts.T:
-        placements += cut[:, None] <= np.arange(segments)
-    return placements
+        placements += (cut[:, None] <= np.arange(segments)).view(np.int8)
+    return placements.astype(np.int64)
 
 
 def by_tier(profiles: Mapping[str, Profile] | Sequence[Profile], network: Network) -> list[Profile]:
@@ -193,8 +194,7 @@ def cost_table(
     tiers, segments = seconds.shape
     rows = _handing_over(all_placements(segments, tiers), tiers, coded or {}) if placements is None else placements
     at_exit = rows[:, list(exit_segments)]
-    here = rows[:, :, None] == np.arange(tiers)
-    compute = np.cumsum(here * seconds.T[None], axis=1)[:, list(exit_segments)]
+    compute = sums_to_exits(seconds, rows, exit_segments)
     crossed = at_exit[:, :, None] > np.arange(tiers - 1)  # (P, E, K - 1)
     links = Crossings.of(chosen, codec, rows, coded)
     names, per_link = links.terms(network)
@@ -204,7 +204,7 @@ def cost_table(
     codec_s[:, :, 1:] += crossed * links.decode_s[:, None]
     all_names, terms = _merge((*(f"compute:{tier}" for tier in network.tier_names), *names), terms)
     model = None if network.tiers[0].energy is None else energy_model(network.tiers[0].energy)
-    joules = None if model is None else _segment_joules(model, chosen[0], precision, segments)
+    joules = None if model is None else _segment_joules(model, chosen, precision, segments)
     return CostTable(
         codec=codec,
         tiers=network.tier_names,
@@ -216,7 +216,7 @@ def cost_table(
         codec_s=codec_s,
         up_bytes=crossed * links.message_bytes[:, None],
         down_bytes=crossed * links.answer_bytes,
-        compute_j=None if joules is None else np.cumsum(here[:, :, 0] * joules, axis=1)[:, list(exit_segments)],
+        compute_j=None if joules is None else sums_to_exits(joules, rows, exit_segments)[:, :, 0],
         energy=model,
         coded=dict(coded or {}),
     )
@@ -254,10 +254,12 @@ def _segment_seconds(profiles: list[Profile], precision: str) -> Floats:
     return table
 
 
-def _segment_joules(model: EnergyModel, profile: Profile, precision: str, segments: int) -> Floats:
-    """(S,) on the first tier."""
-    costs = _segment_costs(profile, precision, segments)
-    return np.array([model.segment_energy_j(cost) for cost in costs if cost is not None])
+def _segment_joules(model: EnergyModel, profiles: list[Profile], precision: str, segments: int) -> Floats:
+    """(K, S) on the first tier; none elsewhere."""
+    table = np.zeros((len(profiles), segments))
+    costs = _segment_costs(profiles[0], precision, segments)
+    table[0] = [model.segment_energy_j(cost) for cost in costs if cost is not None]
+    return table
 
 
 def model_bytes(profile: Profile, precision: str) -> Floats:

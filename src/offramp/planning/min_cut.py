@@ -106,7 +106,7 @@ def cut_problem(graph: LayerGraph) -> tuple[csr_matrix, int, int]:
     """
     layers, tiers = graph.cost.shape
     links = tiers - 1
-    reads = np.unique(graph.reads, axis=0)
+    reads = np.stack(np.divmod(np.unique(graph.reads @ [layers, 1]), layers), axis=1)
     reads = reads[reads[:, 0] != reads[:, 1]]
     readers = np.bincount(reads[:, 0], minlength=layers)
     shared = np.flatnonzero(readers > 1)
