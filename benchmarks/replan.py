@@ -13,13 +13,13 @@ the lower hull. Every answer is compared with them, or the benchmark fails.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.plan_case import CODECS, all_codecs, with_hard_rows
+from offramp.confidence.one_threshold import with_one_threshold
 from offramp.confidence.settings import GateSettings
 from offramp.planning.coefficients import Conditions, coefficients
 from offramp.planning.costs import cost_table
@@ -34,7 +34,6 @@ __all__ = ["run"]
 
 Floats = NDArray[np.float64]
 Ask = tuple[list[float], list[float], list[float]]
-CODECS = ("raw", "a", "b", "c")
 LOSS = 0.01
 BRUTE = 3
 PASSES = 3
@@ -48,9 +47,8 @@ def run(quick: bool) -> list[dict[str, Any]]:
     quick : 12 segments, 2,000 gate settings and 100 networks instead of 50, 100,000 and 5,000
     """
     segments, most, networks = (12, 2_000, 100) if quick else (50, 100_000, 5_000)
-    case = _with_hard_rows(make_instance(22, segments, tiers=3, exits=5, rows=5_000, codecs=CODECS))
-    # the search takes names of installed codecs only, and too few of these are lossless
-    with patch("offramp.planning.problem.lossless_ways", lambda profiles, wanted: [(name, {}) for name in CODECS]):
+    case = with_hard_rows(make_instance(22, segments, tiers=3, exits=5, rows=5_000, codecs=CODECS))
+    with all_codecs():
         usual = Replanner(
             case.records, case.profiles, case.network, Objective(accuracy_loss=LOSS), **_options(case, most)
         )
@@ -100,15 +98,6 @@ def _replan_seconds(replanner: Replanner, asked: list[Ask], least: list[float]) 
     return np.asarray(np.median(seconds, axis=0))
 
 
-def _with_hard_rows(case: Instance) -> Instance:
-    """The same with logits that fall short on hard rows, so that many settings lie on the hull."""
-    rng, records = np.random.default_rng(0), case.records
-    logits = rng.normal(size=records.logits.shape)
-    strength = np.linspace(2.5, 5.0, records.exits)[:, None] * (1.0 - 0.6 * rng.random(len(records.labels)))
-    logits[:, np.arange(len(records.labels)), records.labels] += strength
-    return replace(case, records=replace(records, logits=logits.astype(np.float32)))
-
-
 def _product(replanner: Replanner, objective: Objective, networks: int) -> tuple[list[Ask], list[float], float]:
     """Networks with a plan, the least mean latency on each, and the median seconds of the product."""
     rng = np.random.default_rng(1)
@@ -136,7 +125,8 @@ def _product(replanner: Replanner, objective: Objective, networks: int) -> tuple
 def _brute_force(case: Instance, objective: Objective, most: int, asked: list[Ask], least: list[float]) -> float:
     """Median seconds of the product of all costs with all settings that are accurate enough."""
     tune = case.records.on("tune")
-    settings = GateSettings.build(confidences(tune, case.temperatures), tune.correct, most)
+    score = confidences(tune, case.temperatures)
+    settings = with_one_threshold(GateSettings.build(score, tune.correct, most), score, tune.correct)
     share = settings.share[settings.accuracy >= settings.accuracy_last_exit - objective.accuracy_loss - 1e-12]
     tables = [cost_table(case.profiles, case.network, codec, case.records.exits) for codec in CODECS]
     table = np.concatenate([coefficients(one, case.network) for one in tables])
