@@ -134,3 +134,29 @@ def test_changing_a_link_keeps_the_rules() -> None:
 @pytest.mark.parametrize("text", ["127.0.0.1:8001", "host.example:1", "[::1]:65535"])
 def test_addresses_round_trip(text: str) -> None:
     assert str(Address.parse(text)) == text
+
+
+def test_a_plain_model_server_is_the_last_tier() -> None:
+    text = """
+    [[tiers]]
+    name = "device"
+    [[tiers]]
+    name = "edge"
+    protocol = "{edge}"
+    [[tiers]]
+    name = "cloud"
+    protocol = "{cloud}"
+    [[links]]
+    source = "device"
+    target = "edge"
+    bandwidth_bps = 1e6
+    [[links]]
+    source = "edge"
+    target = "cloud"
+    bandwidth_bps = 1e6
+    """
+    assert parse_network(text.format(edge="offramp", cloud="oip")).tier("cloud").protocol == "oip"
+    with pytest.raises(ConfigError, match="it must be the last tier, which is 'cloud'"):
+        parse_network(text.format(edge="oip", cloud="offramp"))
+    with pytest.raises(ConfigError, match="protocol must be offramp or oip, not 'http'"):
+        parse_network(text.format(edge="offramp", cloud="http"))

@@ -23,7 +23,7 @@ from offramp.runtime.responses import parse_response
 from offramp.runtime.service import Service, handlers
 from offramp.runtime.tensors import codec_named
 from offramp.runtime.tier import Tier
-from offramp.runtime.upstream import Upstream
+from offramp.runtime.upstreams import upstream_to
 from tests.runtime.support import local_chain, plan_of
 from tests.support.tiny import make_tiny_cascade, tiny_rows
 
@@ -43,7 +43,7 @@ def serving(cascade: Cascade, tier: str, plan: Plan, upstream: str | None = None
         here = Tier(cascade, tier, [plan])
         next_tier = None
         if upstream is not None:
-            next_tier = Failover([Upstream(upstream, here.counters)], here.clock.now)
+            next_tier = Failover([upstream_to(upstream, here)], here.clock.now)
             next_tier.start()
             assert await next_tier.wait_connected(5.0)
         answering = Answering(here, next_tier)

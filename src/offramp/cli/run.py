@@ -151,9 +151,9 @@ def upstream_address(network: Network, next_tier: str | None) -> str | None:
 
     if next_tier is None:
         return None
-    address: str | None = network.tier(next_tier).address
-    if address is None:
+    tier = network.tier(next_tier)
+    if tier.address is None:
         raise ConfigError(
             f'{network.name}: tier {next_tier!r} has no address; add address = "HOST:PORT" or pass --spawn'
         )
-    return address
+    return f"oip://{tier.address}" if tier.protocol == "oip" else tier.address

@@ -14,7 +14,7 @@ def serve(
     tier: str = typer.Option(..., help="Name of this tier in the plan."),
     plan: list[Path] = typer.Option([], help="Plan file; repeat for several. Default: CASCADE/plans/plan.json."),
     listen: str = typer.Option("127.0.0.1:0", help="HOST:PORT; port 0 takes a free one."),
-    upstream: str | None = typer.Option(None, help="HOST:PORT of the next tier."),
+    upstream: str | None = typer.Option(None, help="HOST:PORT of the next tier, or oip://HOST:PORT of a model server."),
     slow_down: float = typer.Option(1.0, min=1.0, help="Run N times slower than this machine."),
     metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
     rest_port: int | None = typer.Option(None, help="REST beside gRPC; 0 takes a free port. Needs offramp[rest]."),

@@ -17,6 +17,8 @@ __all__ = ["TLS", "Link", "Network", "Tier", "load_network", "parse_network"]
 
 #: how a tier's server may be secured: it shows a certificate, or both sides do
 TLS = ("server", "mutual")
+#: what a tier's server speaks: the protocol with our parameters, or the plain Open Inference Protocol
+PROTOCOLS = ("offramp", "oip")
 #: keys of a tier that name files, relative to the network file
 _FILES = ("ca", "certificate", "key", "token_file")
 
@@ -34,6 +36,9 @@ class Tier:
     one too) or ``None``. ``certificate`` and ``key`` are the PEM files by which it proves who it is, as server and as
     client; ``ca`` is the PEM file of who signs the certificates around its server; ``token_file`` holds the token
     its server asks for.
+
+    ``protocol`` is ``"oip"`` where another model server (Triton, MLServer, ...) has the exported tails; it must be the
+    last tier.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Tier:
     certificate: str | None = None
     key: str | None = None
     token_file: str | None = None
+    protocol: str = "offramp"
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -63,6 +69,8 @@ class Tier:
             raise ConfigError(f"tier {self.name!r}: energy must name an energy model; leave it out where there is none")
         if self.tls not in (None, *TLS):
             raise ConfigError(f"tier {self.name!r}: tls must be {' or '.join(TLS)}, or left out, not {self.tls!r}")
+        if self.protocol not in PROTOCOLS:
+            raise ConfigError(f"tier {self.name!r}: protocol must be {' or '.join(PROTOCOLS)}, not {self.protocol!r}")
         if (self.certificate is None) != (self.key is None):
             raise ConfigError(f"tier {self.name!r}: certificate and key belong together; give both or neither")
 
@@ -137,6 +145,12 @@ class Network:
                 f"{self.name}: the links must join neighbouring tiers in order ({wanted}), "
                 f"not {', '.join(f'{a}-{b}' for a, b in found) or 'none'}"
             )
+        for tier in self.tiers[:-1]:
+            if tier.protocol == "oip":
+                raise ConfigError(
+                    f'{self.name}: tier {tier.name!r} has protocol = "oip", but a plain model server sends nothing on: '
+                    f"it must be the last tier, which is {names[-1]!r}"
+                )
         addresses = [tier.address for tier in self.tiers if tier.address]
         if len(set(addresses)) != len(addresses):
             raise ConfigError(f"{self.name}: two tiers share an address: {', '.join(addresses)}")
@@ -232,7 +246,7 @@ def _build(kind: type[Any], row: dict[str, Any], where: str) -> Any:
         if key not in names:
             near = get_close_matches(key, names, n=1)
             raise ConfigError(f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        wants_text = key in ("name", "source", "target", "address", "energy", "tls", *_FILES)
+        wants_text = key in ("name", "source", "target", "address", "energy", "tls", "protocol", *_FILES)
         if isinstance(value, str) != wants_text or isinstance(value, bool):
             raise ConfigError(f"{where}: {key} must be {'text' if wants_text else 'a number'}, not {value!r}")
     required = [

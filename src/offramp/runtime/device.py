@@ -28,7 +28,7 @@ from offramp.runtime.route import Route
 from offramp.runtime.stamps import Stamps
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tolerance import FaultTolerance
-from offramp.runtime.upstream import Upstream
+from offramp.runtime.upstreams import upstream_to
 
 __all__ = ["Device"]
 
@@ -111,7 +111,7 @@ class Device:
             self._upstream = run_in_background(self._connect(self._addresses, tolerance))
 
     async def _connect(self, addresses: Sequence[str], tolerance: FaultTolerance | None) -> Failover:
-        upstream = Failover([Upstream(address, self._counters) for address in addresses], self._now, tolerance)
+        upstream = Failover([upstream_to(address, self._tier) for address in addresses], self._now, tolerance)
         upstream.start()
         await upstream.wait_connected(CONNECT_S)
         return upstream

@@ -30,7 +30,7 @@ from offramp.runtime.parent import parent_gone
 from offramp.runtime.server_security import ServerSecurity
 from offramp.runtime.service import Service, handlers
 from offramp.runtime.tier import Tier
-from offramp.runtime.upstream import Upstream
+from offramp.runtime.upstreams import require_upstream, upstream_to
 
 if TYPE_CHECKING:
     from offramp.runtime.rest import Rest
@@ -70,7 +70,8 @@ def serve(
     tier : name of this tier in the plans
     plans : plan files; the first is the default
     listen : ``HOST:PORT``, port 0 takes a free one
-    upstream : ``HOST:PORT`` of the next tier; several separated by commas, the preferred first
+    upstream : ``HOST:PORT`` of the next tier, or ``oip://HOST:PORT`` of a plain model server; several
+        separated by commas, the preferred first
     slow_down : run that many times slower than this machine
     metrics_port : port of Prometheus metrics over HTTP (0: a free one), or ``None``
     rest_port : port of REST beside gRPC (0: a free one), or ``None``; needs the extra ``rest``
@@ -87,7 +88,7 @@ def serve(
     """
     where = Address.parse(listen)
     for address in upstream.split(",") if upstream is not None else ():
-        Address.parse(address)
+        require_upstream(address)
     if slow_down < 1:
         raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
     opened = open_cascade(cascade)
@@ -163,7 +164,7 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
 
 def _next_tier(addresses: str, tier: Tier, access: Access) -> Failover:
     """The servers of the next tier, in order of preference."""
-    upstreams = [Upstream(address.strip(), tier.counters, access=access) for address in addresses.split(",")]
+    upstreams = [upstream_to(address, tier, access=access) for address in addresses.split(",")]
     return Failover(upstreams, tier.clock.now)
 
 
