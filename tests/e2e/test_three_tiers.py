@@ -109,5 +109,8 @@ def test_cloud_slow_beyond_the_deadline(tmp_path: Path, placement: tuple[str, ..
         Device(world.cascade, world.plan, cluster.upstream_address, deadline_s=deadline_s) as device,
     ):
         answers = [device.infer(row) for row in going_on]
-    assert {(answer.tier, answer.exit, answer.degraded) for answer in answers} == {("device", 0, "deadline")}
+    assert {(answer.tier, answer.exit) for answer in answers} == {("device", 0)}
+    # the cloud refuses what its queue cannot finish in time; who hears of that often enough asks no more
+    assert answers[0].degraded == "deadline"
+    assert {answer.degraded for answer in answers} <= {"deadline", "overload", "breaker_open"}
     assert max(answer.latency_s for answer in answers) < deadline_s + slack_s

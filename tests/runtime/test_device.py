@@ -131,7 +131,7 @@ def test_a_deadline_too_short_for_the_next_local_exit(cascade: Cascade) -> None:
     plan = plan_of(cascade, ("device",) * 3, (None, None))
     with Device(cascade, plan, deadline_s=0.05) as device:
         for index in range(3):
-            device._tier.segment(device._route, index).row_s = 1.0
+            device._tier.segment(device._following.route, index).row_s = 1.0
         answer = device.infer(tiny_rows(1)[0])
     assert (answer.exit, answer.degraded) == (0, "deadline")
 

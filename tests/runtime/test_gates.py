@@ -39,8 +39,8 @@ def test_a_device_leaves_where_the_replay_does(tmp_path: Path, kind: str) -> Non
     expected = replay_exits(plan, gated.records)
     assert np.bincount(expected, minlength=3).min() > 100
     with Device(gated.cascade, plan) as device:
-        assert device._first is not None
-        assert device._first.asks_gate
+        assert device._following.first is not None
+        assert device._following.first.asks_gate
         together = device.infer_batch(gated.inputs)
         alone = [device.infer(row) for row in gated.inputs]
     assert [answer.exit for answer in together] == expected.tolist()

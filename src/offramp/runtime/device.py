@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,20 +16,23 @@ from numpy.typing import NDArray
 from offramp.cascade.pace import Pace
 from offramp.cascade.sample import check_rows
 from offramp.cascade.store import Cascade
-from offramp.cascade.walk import NO_EXIT
 from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
+from offramp.runtime.access import OPEN, Access
+from offramp.runtime.accounts import Accounts
 from offramp.runtime.answer import Answer
+from offramp.runtime.asking import Asking
 from offramp.runtime.counters import Counters
 from offramp.runtime.failover import Failover
-from offramp.runtime.first_exit import FirstExit
+from offramp.runtime.following import Following
 from offramp.runtime.loop import run_in_background
-from offramp.runtime.offload import Offload
-from offramp.runtime.route import Route
-from offramp.runtime.stamps import Stamps
-from offramp.runtime.tier import Tier, TierRun
+from offramp.runtime.modes import Mode, mode_named
+from offramp.runtime.pipeline import Pipeline
+from offramp.runtime.spool import Spool
+from offramp.runtime.spooler import LateAnswer, Spooler
+from offramp.runtime.tier import Tier
 from offramp.runtime.tolerance import FaultTolerance
-from offramp.runtime.upstreams import upstream_to
+from offramp.runtime.upstream import Upstream
 
 __all__ = ["Device"]
 
@@ -48,6 +52,10 @@ class Device:
     It always answers. When the link is down, the peer refuses or the deadline comes near, the caller
     gets the best exit computed so far (or the first one, computed then), with ``degraded`` saying why.
 
+    `infer` and `infer_batch` compute in the caller's thread, for one thread at a time. `submit`, `infer_many` and
+    `infer_async` compute in a thread of the device, and the next sample's compute goes on while answers are
+    awaited; at most ``max_in_flight`` samples are under way, who wants more waits to be accepted.
+
     Parameters
     ----------
     cascade : the opened cascade
@@ -56,9 +64,14 @@ class Device:
         device
     tier : this tier's name in the plan; default: the plan's first
     slow_down : run that many times slower than this machine
-    deadline_s : seconds from asking to answer; default: 30
+    deadline_s : seconds from accepting a sample to its answer, unless said otherwise when asking; default: 30
     stamped : have every answer say when each tier did what; costs some bytes of every message
+    mode : where the work is done, unless said otherwise when asking
     tolerance : when to stop asking a server of the next tier, how much to ask twice
+    access : what the next tier asks of its clients
+    max_in_flight : samples under way at a time
+    spool : keeps samples that were answered degraded, and delivers them later; a folder, or a `Spool`
+    on_late_answer : called in a thread with every `SpooledSample` delivered later and its answer
 
     Raises
     ------
@@ -87,57 +100,66 @@ class Device:
         slow_down: float = 1.0,
         deadline_s: float | None = None,
         stamped: bool = False,
+        mode: Mode = "plan",
         tolerance: FaultTolerance | None = None,
+        access: Access = OPEN,
+        max_in_flight: int = 64,
+        spool: Spool | str | Path | None = None,
+        on_late_answer: LateAnswer | None = None,
     ) -> None:
-        if deadline_s is not None and not deadline_s > 0:
-            raise ConfigError(f"deadline_s must be a positive number of seconds, not {deadline_s}")
         if not slow_down >= 1:
             raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
-        self.deadline_s = DEFAULT_DEADLINE_S if deadline_s is None else deadline_s
+        self.deadline_s = DEFAULT_DEADLINE_S if deadline_s is None else _positive(deadline_s)
+        self.mode = mode_named(mode)
         self.manifest = cascade.manifest
         self._reader = cascade.reader()
         self._tier = Tier(cascade, tier or plan.tiers[0], [plan], slow_down=slow_down)
         # reading an array is no work of the network: only tokenising takes a slow device longer
         self._read_pace = Pace() if self._reader.tokenizer is None else self._tier.pace
-        self._name = self._tier.name
         self._now = self._tier.clock.now
         self._counters = self._tier.counters
         self._addresses = (upstream,) if isinstance(upstream, str) else tuple(upstream or ())
-        self._upstream: Failover | None = None
         self._stamped = stamped
-        self._worker: ThreadPoolExecutor | None = None
+        self._asking = Asking(self._tier, stamped)
+        self._accounts = Accounts(self._tier, stamped)
+        self._left_first = self._accounts.left_first
+        self._pipeline = Pipeline(self._asking, self._accounts, self._one_row, max_in_flight)
+        if self.mode in ("prefer-cloud", "only-cloud") and not self._addresses:
+            raise ConfigError(f"mode {mode!r} sends samples on, but no upstream was given; pass its HOST:PORT")
         self.switch(plan)
+        if spool is not None:
+            opened = spool if isinstance(spool, Spool) else Spool(spool)
+            self._accounts.spooler = Spooler(opened, self.manifest, self._tier.clock, time.time, on_late_answer)
         if self._addresses:
-            self._upstream = run_in_background(self._connect(self._addresses, tolerance))
+            self._asking.upstream = run_in_background(self._connect(tolerance, access))
 
-    async def _connect(self, addresses: Sequence[str], tolerance: FaultTolerance | None) -> Failover:
-        upstream = Failover([upstream_to(address, self._tier) for address in addresses], self._now, tolerance)
+    async def _connect(self, tolerance: FaultTolerance | None, access: Access) -> Failover:
+        upstreams = [Upstream(address, self._counters, access=access) for address in self._addresses]
+        upstream = Failover(upstreams, self._now, tolerance)
         upstream.start()
         await upstream.wait_connected(CONNECT_S)
+        if self._accounts.spooler is not None:
+            self._accounts.spooler.start(upstream)
         return upstream
 
     def switch(self, plan: Plan) -> None:
-        """Follow another plan from the next sample on; not while one is being answered.
+        """Follow another plan from the next sample on; those under way end as they began.
 
         Raises
         ------
         ConfigError, RecordMismatch : the plan does not fit
         """
         route = self._tier.add(plan)
-        if route.next_tier is not None and not self._addresses:
+        if route.next_tier is not None and not self._addresses and self.mode != "only-device":
             raise ConfigError(
                 f"the plan goes on to tier {route.next_tier!r}, but no upstream was given; pass its HOST:PORT"
             )
-        alone = any(self._tier.exit_of[index] is not None for index in range(route.stop))
-        self._tier.warm(route, 0, route.stop if alone else self._tier.next_exit(route.stop))
-        self._route: Route = route
-        quick = not self._stamped and FirstExit.possible(self._tier, route)
-        self._first = FirstExit(self._tier, route) if quick else None
+        self._following = Following.of(self._tier, route, self.mode, quick=not self._stamped)
 
     @property
     def plan(self) -> Plan:
         """The plan it follows."""
-        return self._route.plan
+        return self._following.route.plan
 
     @property
     def counters(self) -> Counters:
@@ -147,43 +169,54 @@ class Device:
     @property
     def connected(self) -> bool:
         """Whether there is a link to the next tier right now."""
-        return self._upstream is not None and self._upstream.connected
+        upstream = self._asking.upstream
+        return upstream is not None and upstream.connected
 
-    def infer(self, sample: Sample) -> Answer:
+    @property
+    def spool(self) -> Spool | None:
+        """What it keeps undelivered samples in."""
+        spooler = self._accounts.spooler
+        return None if spooler is None else spooler.spool
+
+    def infer(self, sample: Sample, *, mode: Mode | None = None, deadline_s: float | None = None) -> Answer:
         """Answer one sample.
 
         Parameters
         ----------
         sample : what the cascade takes, without the row dimension; several arrays if it takes several;
             a text, or two, if it reads text
+        mode, deadline_s : instead of the device's own
 
         Raises
         ------
         SampleError : wrong dtype or shape, NaN or infinity
+        ConfigError : the mode or the deadline is none
         """
         begin_s = self._now()
-        first = self._first
-        if first is None:
-            run = self._run(self._one_row(sample), begin_s)
-        else:
-            row = first.rows(sample)  # type: ignore[arg-type]  # anything else is refused there
-            ran_s = self._now()
-            values = first.run(row)
-            confidence = values[2].item()
-            end_s = self._now()
-            if confidence >= first.threshold:
-                return self._left_first(first, values, confidence, ran_s, begin_s, end_s)
-            if first.asks_gate and first.leaves(values):
-                return self._left_first(first, values, confidence, ran_s, begin_s, self._now())
-            run = self._run_on(first, values, end_s - ran_s, begin_s)
-        if not len(run.survivors):
-            return self._answers(run, None, begin_s)[0]
-        offload = self._offload(run, begin_s).begin()
-        offload.wait()
-        offload.finish()
-        return self._answers(run, offload, begin_s)[0]
+        following = self._following
+        first = following.first
+        if first is None or mode is not None or deadline_s is not None:
+            return self._ask(following, self._one_row(sample), begin_s, mode, deadline_s)[0]
+        row = first.rows(sample)  # type: ignore[arg-type]  # anything else is refused there
+        ran_s = self._now()
+        values = first.run(row)
+        confidence = values[2].item()
+        end_s = self._now()
+        if confidence >= first.threshold:
+            return self._left_first(first.cut, values, confidence, ran_s, begin_s, end_s)
+        if first.asks_gate and first.leaves(values):
+            return self._left_first(first.cut, values, confidence, ran_s, begin_s, self._now())
+        until_s = begin_s + self.deadline_s
+        run = self._asking.go_on(first, values, end_s - ran_s, until_s)
+        offload = self._asking.send(first.route, run, until_s)
+        if offload is not None:
+            offload.wait()
+            offload.finish()
+        return self._accounts.answers(run, offload, begin_s, (row,), first.route.plan_id)[0]
 
-    def infer_batch(self, samples: Array | Sequence[Array]) -> list[Answer]:
+    def infer_batch(
+        self, samples: Array | Sequence[Array], *, mode: Mode | None = None, deadline_s: float | None = None
+    ) -> list[Answer]:
         """Answer n rows together: one array (n, ...), or one for each input; one request for all survivors.
 
         Text comes as arrays (n,) of ``str`` with dtype object.
@@ -191,18 +224,56 @@ class Device:
         Raises
         ------
         SampleError : wrong dtype or shape, no row, NaN or infinity
+        ConfigError : the mode or the deadline is none
         """
         begin_s = self._now()
         inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-        run = self._run(check_rows(self.manifest, self._read_pace.run(self._reader, inputs)), begin_s)
-        offload = None
-        if len(run.survivors):
-            offload = self._offload(run, begin_s).begin()
+        rows = check_rows(self.manifest, self._read_pace.run(self._reader, inputs))
+        return self._ask(self._following, rows, begin_s, mode, deadline_s)
+
+    def _ask(
+        self,
+        following: Following,
+        inputs: tuple[Array, ...],
+        begin_s: float,
+        mode: Mode | None,
+        deadline_s: float | None,
+    ) -> list[Answer]:
+        until_s = begin_s + (self.deadline_s if deadline_s is None else _positive(deadline_s))
+        run, offload = self._asking.ask(following, inputs, self._mode(mode), until_s)
+        if offload is not None:
             offload.wait()
             offload.finish()
-        return self._answers(run, offload, begin_s)
+        return self._accounts.answers(run, offload, begin_s, inputs, following.route.plan_id)
 
-    async def infer_async(self, sample: Sample) -> Answer:
+    def submit(self, sample: Sample, *, mode: Mode | None = None, deadline_s: float | None = None) -> Future[Answer]:
+        """Ask for one sample and go on; blocks only while ``max_in_flight`` samples are under way.
+
+        The future raises what `infer` raises.
+
+        Raises
+        ------
+        ConfigError : the mode or the deadline is none
+        """
+        budget_s = self.deadline_s if deadline_s is None else _positive(deadline_s)
+        return self._pipeline.submit(self._following, sample, self._mode(mode), budget_s)
+
+    def infer_many(self, samples: Iterable[Sample]) -> Iterator[Answer]:
+        """Answer sample after sample, in order, with up to ``max_in_flight`` of them under way.
+
+        Raises
+        ------
+        SampleError : wrong dtype or shape, NaN or infinity
+        """
+        pending: deque[Future[Answer]] = deque()
+        for sample in samples:
+            pending.append(self.submit(sample))
+            while pending and (len(pending) >= self._pipeline.slots.count or pending[0].done()):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    async def infer_async(self, sample: Sample, *, mode: Mode | None = None, deadline_s: float | None = None) -> Answer:
         """Answer one sample without blocking the event loop.
 
         Several may be under way, but the device computes and encodes one after the other, first come first served.
@@ -210,31 +281,28 @@ class Device:
         Raises
         ------
         SampleError : wrong dtype or shape, NaN or infinity
+        ConfigError : the mode or the deadline is none
         """
-        begin_s = self._now()
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix="device")
-        begun = asyncio.get_running_loop().run_in_executor(self._worker, self._begin, sample, begin_s)
-        run, offload, started_s = await begun
-        if offload is not None:
-            await offload.wait_async()
-            await asyncio.to_thread(offload.finish)
-        return self._answers(run, offload, begin_s, started_s)[0]
+        budget_s = self.deadline_s if deadline_s is None else _positive(deadline_s)
+        return await self._pipeline.infer(self._following, sample, self._mode(mode), budget_s)
 
-    def _begin(self, sample: Sample, begin_s: float) -> tuple[TierRun, Offload | None, float]:
-        """The device's part of one sample, what goes on sent; and when its turn came."""
-        started_s = self._now()
-        run = self._run(self._one_row(sample), begin_s)
-        return run, self._offload(run, begin_s).begin() if len(run.survivors) else None, started_s
+    def _mode(self, mode: Mode | None) -> Mode:
+        return self.mode if mode is None else mode_named(mode)
+
+    def _one_row(self, sample: Sample) -> tuple[Array, ...]:
+        return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))
 
     def close(self) -> None:
-        """Close the link; may be called twice."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.shutdown(wait=False)
-        upstream, self._upstream = self._upstream, None
+        """Close the link, and the spool; may be called twice."""
+        self._pipeline.close()
+        upstream, self._asking.upstream = self._asking.upstream, None
+        spooler = self._accounts.spooler
         if upstream is not None:
+            if spooler is not None:
+                run_in_background(spooler.stop())
             run_in_background(upstream.close())
+        if spooler is not None:
+            spooler.close()
 
     def __enter__(self) -> Device:
         return self
@@ -245,96 +313,11 @@ class Device:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Device({self.manifest.name!r}, plan={self._route.plan_id!r}, upstream={', '.join(self._addresses)!r})"
+        plan_id, upstream = self._following.route.plan_id, ", ".join(self._addresses)
+        return f"Device({self.manifest.name!r}, plan={plan_id!r}, upstream={upstream!r}, mode={self.mode!r})"
 
-    def _one_row(self, sample: Sample) -> tuple[Array, ...]:
-        return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))
 
-    def _run(self, inputs: tuple[Array, ...], begin_s: float) -> TierRun:
-        return self._tier.run(self._route, 0, inputs, begin_s + self.deadline_s)
-
-    def _run_on(self, first: FirstExit, values: list[Array], seconds: float, begin_s: float) -> TierRun:
-        """The rest of the device's part for a sample that did not leave at the first exit."""
-        tier, route, deadline_s = self._tier, self._route, begin_s + self.deadline_s
-        for index in range(first.cut):
-            self._counters.rows_executed[index] += 1
-        rows, tensors = first.as_rows(values, self._name, seconds), tuple(values[3:])
-        labels = values[0][None] if first.keeps_label else None
-        run = TierRun(rows, np.zeros(1, np.intp), tensors, first.cut, labels)
-        if first.cut >= route.stop:
-            return run
-        if not tier.in_time(route, first.cut, route.stop, 1, deadline_s):
-            run.rows.mark("deadline")
-            run.survivors = np.empty(0, np.intp)
-            return run
-        deeper = tier.run(route, first.cut, tensors, deadline_s, labels)
-        if deeper.rows.exit[0] == NO_EXIT:
-            rows.add_seconds(deeper.rows)
-            deeper.rows = rows
-        else:
-            deeper.rows.add_seconds(rows)
-        return deeper
-
-    def _offload(self, run: TierRun, begin_s: float) -> Offload:
-        return Offload(self._tier, self._route, run, begin_s + self.deadline_s, self._upstream, self._stamped)
-
-    def _left_first(
-        self, first: FirstExit, values: list[Array], confidence: float, ran_s: float, begin_s: float, end_s: float
-    ) -> Answer:
-        counters = self._counters
-        counters.requests += 1
-        counters.rows += 1
-        for index in range(first.cut):
-            counters.rows_executed[index] += 1
-        counters.exit_rows[0] += 1
-        latency_s = end_s - begin_s
-        counters.add_latency(latency_s)
-        name = self._name
-        return Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
-
-    def _stamps(
-        self, run: TierRun, offload: Offload | None, begin_s: float, started_s: float, left_s: float
-    ) -> dict[str, Stamps]:
-        """When every tier did what; reading the sample counts as the device's part."""
-        times_s = (left_s, left_s, left_s) if offload is None else (offload.begun_s, offload.sent_s, offload.heard_s)
-        mine = Stamps(*accumulate((begin_s, started_s, started_s, *times_s, left_s), max))
-        return {self._name: mine, **run.rows.stamps}
-
-    def _answers(self, run: TierRun, offload: Offload | None, begin_s: float, started_s: float = 0.0) -> list[Answer]:
-        """The rows as answers, counted."""
-        rows, counters, count = run.rows, self._counters, len(run.rows)
-        sent = [0] * count
-        if offload is not None and offload.sent_bytes:
-            for index in run.survivors.tolist():
-                sent[index] = offload.sent_bytes // len(run.survivors)
-            counters.bytes_out += offload.sent_bytes
-            counters.bytes_in += offload.reply.ByteSize() if offload.reply is not None else 0
-        counters.requests += 1
-        counters.rows += count
-        compute_s = {tier: seconds / count for tier, seconds in rows.compute_s.items()}
-        end_s = self._now()
-        latency_s = end_s - begin_s
-        counters.add_latency(latency_s)
-        stamps = self._stamps(run, offload, begin_s, started_s, end_s) if self._stamped else None
-        answers = []
-        for index in range(count):
-            tier, reason, exit_index = rows.tier[index], rows.degraded[index], int(rows.exit[index])
-            if tier == self._name:
-                counters.exit_rows[exit_index] += 1
-            if reason:
-                counters.add_degraded(reason)
-            answers.append(
-                Answer(
-                    int(rows.label[index]),
-                    rows.probabilities[index],
-                    float(rows.confidence[index]),
-                    exit_index,
-                    tier,
-                    latency_s,
-                    reason or None,
-                    compute_s,
-                    sent[index],
-                    stamps,
-                )
-            )
-        return answers
+def _positive(deadline_s: float) -> float:
+    if not deadline_s > 0:
+        raise ConfigError(f"deadline_s must be a positive number of seconds, not {deadline_s}")
+    return deadline_s

@@ -35,7 +35,8 @@ class FirstExit:
         self.threshold = route.threshold(0)
         #: whether the gate decides on another score than the confidence
         self.asks_gate = bool(route.gates) and not isinstance(route.gates[0], ThresholdGate)
-        self._route = route
+        #: whose gates and temperatures it goes by
+        self.route = route
         #: whether those who go on must bring this exit's answer along
         self.keeps_label = route.needs_labels(1)
         spec = tier.manifest.inputs[0]
@@ -90,7 +91,7 @@ class FirstExit:
 
     def leaves(self, values: list[Array]) -> bool:
         """Whether a gate that decides on another score lets the sample go."""
-        return bool(self._route.leaves(0, values[2], values[1])[0])
+        return bool(self.route.leaves(0, values[2], values[1])[0])
 
     @staticmethod
     def as_rows(values: list[Array], tier: str, seconds: float) -> Rows:

@@ -111,6 +111,15 @@ class Offload:
         # what cannot be in time anyway may as well wait to the end for the better answer
         return early_s if early_s > self.tier.clock.now() else latest_s
 
+    def fall_back(self) -> None:
+        """The device has an answer after all: it may wait to the end."""
+        self._until_s = max(self._until_s, self.deadline_s - MARGIN_S)
+
+    @property
+    def must_compute(self) -> bool:
+        """Whether `finish` has to compute an exit."""
+        return self.reply is None and not self._answered
+
     @property
     def _answered(self) -> bool:
         return bool((self.run.rows.exit[self.run.survivors] >= 0).all())

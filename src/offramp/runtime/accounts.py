@@ -1,0 +1,116 @@
+"""Rows become answers, and what there was is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any
+
+from numpy.typing import NDArray
+
+from offramp.runtime.answer import Answer
+from offramp.runtime.offload import Offload
+from offramp.runtime.spooler import Spooler
+from offramp.runtime.stamps import Stamps
+from offramp.runtime.tier import Tier, TierRun
+
+__all__ = ["Accounts"]
+
+Array = NDArray[Any]
+
+
+class Accounts:
+    """Makes a device's answers of what its tiers found.
+
+    Parameters
+    ----------
+    tier : the device
+    stamped : whether answers say when each tier did what
+    """
+
+    def __init__(self, tier: Tier, stamped: bool) -> None:
+        #: takes samples that were not answered where they should have been
+        self.spooler: Spooler | None = None
+        self._name = tier.name
+        self._now: Callable[[], float] = tier.clock.now
+        self._counters = tier.counters
+        self._stamped = stamped
+
+    def answers(
+        self,
+        run: TierRun,
+        offload: Offload | None,
+        begin_s: float,
+        inputs: tuple[Array, ...],
+        plan_id: str,
+        started_s: float = 0.0,
+    ) -> list[Answer]:
+        """The rows as answers, counted; undelivered ones spooled.
+
+        Parameters
+        ----------
+        run, offload : finished
+        begin_s, started_s : when it was asked, and when its turn came
+        inputs : of the rows
+        plan_id : of the plan followed
+        """
+        rows, counters, count = run.rows, self._counters, len(run.rows)
+        sent = [0] * count
+        if offload is not None and offload.sent_bytes:
+            for index in run.survivors.tolist():
+                sent[index] = offload.sent_bytes // len(run.survivors)
+            counters.bytes_out += offload.sent_bytes
+            counters.bytes_in += offload.reply.ByteSize() if offload.reply is not None else 0
+        counters.requests += 1
+        counters.rows += count
+        compute_s = {tier: seconds / count for tier, seconds in rows.compute_s.items()}
+        end_s = self._now()
+        latency_s = end_s - begin_s
+        counters.add_latency(latency_s)
+        stamps = self._stamps(run, offload, begin_s, started_s, end_s) if self._stamped else None
+        answers = []
+        for index in range(count):
+            tier, reason, exit_index = rows.tier[index], rows.degraded[index], int(rows.exit[index])
+            if tier == self._name:
+                counters.exit_rows[exit_index] += 1
+            answer = Answer(
+                int(rows.label[index]),
+                rows.probabilities[index],
+                float(rows.confidence[index]),
+                exit_index,
+                tier,
+                latency_s,
+                reason or None,
+                compute_s,
+                sent[index],
+                stamps,
+            )
+            if reason:
+                counters.add_degraded(reason)
+                if self.spooler is not None:
+                    self.spooler.keep(tuple(array[index : index + 1] for array in inputs), answer, plan_id)
+            answers.append(answer)
+        return answers
+
+    def left_first(
+        self, cut: int, values: list[Array], confidence: float, ran_s: float, begin_s: float, end_s: float
+    ) -> Answer:
+        """The answer of a sample that left at the first exit, which lies before ``cut``."""
+        counters = self._counters
+        counters.requests += 1
+        counters.rows += 1
+        for index in range(cut):
+            counters.rows_executed[index] += 1
+        counters.exit_rows[0] += 1
+        latency_s = end_s - begin_s
+        counters.add_latency(latency_s)
+        name = self._name
+        return Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
+
+    def _stamps(
+        self, run: TierRun, offload: Offload | None, begin_s: float, started_s: float, left_s: float
+    ) -> dict[str, Stamps]:
+        """When every tier did what; reading the sample counts as the device's part."""
+        times_s = (left_s, left_s, left_s) if offload is None else (offload.begun_s, offload.sent_s, offload.heard_s)
+        mine = Stamps(*accumulate((begin_s, started_s, started_s, *times_s, left_s), max))
+        return {self._name: mine, **run.rows.stamps}
