@@ -32,7 +32,7 @@ from offramp.runtime.spool import Spool
 from offramp.runtime.spooler import LateAnswer, Spooler
 from offramp.runtime.tier import Tier
 from offramp.runtime.tolerance import FaultTolerance
-from offramp.runtime.upstream import Upstream
+from offramp.runtime.upstreams import upstream_to
 
 __all__ = ["Device"]
 
@@ -134,7 +134,7 @@ class Device:
             self._asking.upstream = run_in_background(self._connect(tolerance, access))
 
     async def _connect(self, tolerance: FaultTolerance | None, access: Access) -> Failover:
-        upstreams = [Upstream(address, self._counters, access=access) for address in self._addresses]
+        upstreams = [upstream_to(address, self._tier, access=access) for address in self._addresses]
         upstream = Failover(upstreams, self._now, tolerance)
         upstream.start()
         await upstream.wait_connected(CONNECT_S)
