@@ -1,0 +1,1 @@
+"""Edgent: exit and cut chosen for a deadline, on steady and on moving links."""
