@@ -78,17 +78,17 @@ def _entry(
     latency: dict[str, float] = {}
     loss: dict[str, float] = {}
     try:
-        plan = planner.plan(case.records, profiles, network, objective)
+        plan = planner.plan((case.records, *case.coded), profiles, network, objective)
     except PlanInfeasible as error:
         return Entry(case.name, network.name, name, None, latency, loss, str(error))
     except ConfigError:
         return None  # no planner for this network, such as edge-only for two tiers
-    table = cost_table(profiles, network, plan.codec, case.records.exits)
+    records = case.of_variant(plan.variant)
+    table = cost_table(profiles, network, plan.codec, records.exits, precision=plan.precision, coded=plan.coded)
     for split in SPLITS:
-        rows = case.records.on(split)
-        found = replay(plan, rows, table)
+        found = replay(plan, records.on(split), table)
         latency[split] = float(found.latency_s.mean())
-        loss[split] = float(rows.correct[-1].mean() - found.correct.mean())
+        loss[split] = float(case.records.on(split).correct[-1].mean() - found.correct.mean())
     if loss["tune"] > objective.accuracy_loss + TINY:
         return Entry(case.name, network.name, name, None, {}, {}, f"loses {loss['tune']:g} of the accuracy")
     return Entry(case.name, network.name, name, plan, latency, loss)

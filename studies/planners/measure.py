@@ -21,8 +21,9 @@ from offramp.data.registry import load_dataset
 from offramp.errors import OfframpError
 from offramp.profiles.measure import measure
 from offramp.records.records import load_records
+from offramp.records.variant import VariantName
 from offramp.runtime.probe import measure_transport
-from studies.planners.cases import PROFILES, TIER, records_files
+from studies.planners.cases import PROFILES, TIER, coded_files, records_files
 
 __all__ = ["main"]
 
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cascade.path,
             TIER,
             transport=measure_transport(cascade.path),
+            codecs=_codecs(name),
             samples=_samples(cascade),
             repeats=options.repeats,
             budget_s=options.budget_s,
@@ -63,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         total_s = sum(cost.median_s for cost in profile.segments if cost.precision == "fp32")
         print(f"{name}: {1e3 * total_s:.2f} ms in {len(cascade.manifest.segments)} segments")
     return 0
+
+
+def _codecs(name: str) -> list[str]:
+    """The lossless ones, and those of the example's variants."""
+    coded = [load_records(file).provenance.variant for file in coded_files(records_files()[name])]
+    own = [codec for variant in coded for codec in VariantName.parse(variant).coded.values()]
+    return list(dict.fromkeys(["raw", "zstd", *own]))
 
 
 def _built() -> list[Cascade]:
