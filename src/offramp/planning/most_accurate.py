@@ -8,26 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.settings import TINY, GateSettings, exits_taken
+from offramp.confidence.settings import TINY
 from offramp.errors import ConfigError, PlanInfeasible
 from offramp.links.network import Network
+from offramp.planning.kept_settings import kept_settings
 from offramp.planning.objective import Objective
 from offramp.planning.pareto import undominated_rows
 from offramp.planning.plan import Plan
 from offramp.planning.problem import Problem, prepare
-from offramp.planning.vertices import lower_vertices, tail_shares
 from offramp.planning.writer import plan_of
 from offramp.profiles.profile import Profile
-from offramp.records.confidences import gate_scores
 from offramp.records.records import Records
 
 __all__ = ["InTime", "MostAccurate"]
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-#: standard deviations a normal value exceeds with 5 % probability
-_ONE_SIDED = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +101,7 @@ class MostAccurate:
         self.coefficients: Floats = choices.latency_coefficients[self._rows]
         self.last_tier = np.asarray(choices.tiers[self._rows, -1])
         self._rescue_s = _rescue_s(self._problem, self._rows) if guarded else np.zeros(len(self._rows))
-        kept = [_kept(self._problem, which, slack) for which in range(len(self._problem.variants))]
+        kept = [kept_settings(self._problem, which, slack) for which in range(len(self._problem.variants))]
         variants = self._problem.variants
         self._settings = np.concatenate([each.setting for each in kept])
         self._last_exit = np.concatenate([each.last_exit for each in kept])
@@ -198,42 +194,6 @@ class MostAccurate:
         )
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """Settings (V,) of a variant worth having, the last exit each can reach, the accuracy one may count on."""
-
-    setting: Index
-    last_exit: Index
-    accuracy: Floats
-
-
-def _kept(problem: Problem, which: int, slack: float) -> _Kept:
-    variant, reference = problem.variants[which], problem.variants[0].settings
-    settings, rows = variant.settings, variant.held_out
-    score = gate_scores(rows, problem.temperatures, problem.gates)
-    found: dict[int, tuple[int, float]] = {}
-    plain = [_alone(reference, here) for here in _by_last_exit(reference, problem.records.exits)]
-    for exit_index, here in enumerate(_by_last_exit(settings, problem.records.exits)):
-        alone = float(reference.accuracy[plain[exit_index]])
-        near = here[settings.accuracy[here] >= settings.accuracy[here].max() - slack - TINY]
-        near = near[lower_vertices(tail_shares(settings.share[near]))]  # those that may be fastest
-        right_alone = problem.variants[0].held_out.correct[exit_index]
-        for setting in {_alone(settings, here), *near.tolist()}:
-            thresholds = settings.thresholds_of(np.array([setting]))[0]
-            right = rows.correct[exits_taken(score, thresholds), np.arange(len(rows))]
-            found[setting] = exit_index, alone + _sure_gain(right, right_alone)
-        if which == 0:
-            found[plain[exit_index]] = exit_index, alone
-    last, accuracy = zip(*found.values(), strict=True)
-    return _Kept(np.array(list(found), np.intp), np.array(last, np.intp), np.array(accuracy))
-
-
-def _sure_gain(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """What is gained in accuracy on the same rows, less 1.645 standard deviations."""
-    gained = right.astype(int) - other
-    return float((gained.sum() - _ONE_SIDED * np.sqrt(np.abs(gained).sum())) / len(gained))
-
-
 def _undominated(problem: Problem) -> Index:
     """The choices in reach that none of the same variant beats in every coefficient."""
     choices, reach = problem.choices, problem.reach
@@ -252,23 +212,3 @@ def _rescue_s(problem: Problem, rows: Index) -> Floats:
     here = choices.latency_coefficients[:, 0, 1]  # of the first tier, up to the first exit
     whole = np.array([here[choices.variant == which].max() for which in range(len(problem.variants))])
     return np.asarray((whole[choices.variant] - here)[rows])
-
-
-def _alone(settings: GateSettings, here: Index) -> int:
-    """Of settings with the same last exit the one whose other gates are off."""
-    thresholds = settings.thresholds_of(here)
-    return int(here[((thresholds == 0) | np.isinf(thresholds)).all(1)][0])
-
-
-def _by_last_exit(settings: GateSettings, exits: int) -> list[Index]:
-    """For every exit the settings that let no sample beyond it, by a threshold of 0; the last one has no gate before.
-
-    A sample meets no gate after that, so those are off.
-    """
-    thresholds = settings.thresholds
-    found = []
-    for exit_index in range(exits):
-        off = np.isinf(thresholds[:, exit_index + 1 :]).all(1)
-        stops = thresholds[:, exit_index] == 0 if exit_index < exits - 1 else True
-        found.append(np.flatnonzero(off & stops & (thresholds[:, :exit_index] > 0).all(1)))
-    return found
