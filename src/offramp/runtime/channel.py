@@ -39,13 +39,15 @@ def server_options(
 ) -> Options:
     """Options of a server: no shared ports (a taken one must be an error), the client's pings allowed.
 
-    A connection that does not complete its handshake within 5 s is closed; headers are bounded.
+    A connection that does not complete its handshake within 5 s is closed, and so is one without a call
+    for 5 minutes; headers are bounded.
     """
     return [
         *_sizes(max_message_bytes),
         ("grpc.max_concurrent_streams", max_streams),
         ("grpc.max_allowed_incoming_connections", max_connections),
         ("grpc.server_handshake_timeout_ms", 5_000),
+        ("grpc.max_connection_idle_ms", 300_000),
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.absolute_max_metadata_size", 32 * 1024),
         ("grpc.so_reuseport", 0),

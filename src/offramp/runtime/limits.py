@@ -25,6 +25,7 @@ class Limits:
     max_message_bytes : size of one message
     max_streams : calls open at a time, streams and single ones together
     max_connections : connections open at a time
+    max_drain_s : seconds that requests under way get to finish when the tier is told to end
 
     Raises
     ------
@@ -45,11 +46,14 @@ class Limits:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_streams: int = 1024
     max_connections: int = 1024
+    max_drain_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("batch_rows", "queue_rows", "in_flight", "message_bytes", "streams", "connections"):
             value = getattr(self, f"max_{name}")
             if not (isinstance(value, int) and value >= 1):
                 raise ConfigError(f"max_{name} must be a whole number of at least 1, not {value!r}")
-        if not (math.isfinite(self.max_wait_s) and self.max_wait_s >= 0):
-            raise ConfigError(f"max_wait_s must be a number of seconds, zero or more, not {self.max_wait_s!r}")
+        for name in ("max_wait_s", "max_drain_s"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise ConfigError(f"{name} must be a number of seconds, zero or more, not {seconds!r}")

@@ -37,12 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "serve"]
 
-#: seconds that requests in flight get to finish after SIGTERM
-DRAIN_S = 1.0
 #: seconds that connections get to close by themselves
 STOP_S = 0.2
 #: what can be limited, and of what kind it is
-_LIMITS = {field.name: float if field.name == "max_wait_s" else int for field in fields(Limits)}
+_LIMITS = {field.name: float if field.name.endswith("_s") else int for field in fields(Limits)}
 
 
 def serve(
@@ -152,7 +150,8 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
     sys.stdout.write(json.dumps({"ready": True, **ports}) + "\n")
     sys.stdout.flush()
     await told.wait()
-    await _drain(answering)
+    answering.draining = True  # new requests are refused
+    await _drain(service, limits.max_drain_s)
     await service.end_streams()
     if rest is not None:
         await rest.close()
@@ -189,11 +188,10 @@ def _told_to_end(parent_pid: int | None) -> asyncio.Event:
     return told
 
 
-async def _drain(answering: Answering) -> None:
-    """Refuse new requests, give those in flight a moment."""
-    answering.draining = True
-    until_s = asyncio.get_running_loop().time() + DRAIN_S
-    while answering.busy and asyncio.get_running_loop().time() < until_s:
+async def _drain(service: Service, seconds: float) -> None:
+    """Give requests under way a moment."""
+    until_s = asyncio.get_running_loop().time() + seconds
+    while service.busy and asyncio.get_running_loop().time() < until_s:
         await asyncio.sleep(0.01)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from offramp.errors import LinkDown, OfframpError
+from offramp.errors import LinkDown, OfframpError, SampleError
 from offramp.runtime.answering import Answering, Job
 from offramp.runtime.description import Description
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
-from offramp.runtime.status import status_of, stream_error
+from offramp.runtime.status import failure, status_of, stream_error
 
 __all__ = ["Service", "handlers"]
 
@@ -43,6 +44,12 @@ class Service:
         self._answering = answering
         self._description = Description(answering)
         self._streams: set[Any] = set()
+        self._tasks = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response is still to be computed or written."""
+        return self._answering.busy or bool(self._tasks)
 
     async def end_streams(self) -> None:
         """End every open stream with a reason, so that clients need not find out by themselves."""
@@ -57,6 +64,9 @@ class Service:
             return await self._answering.answer(request)
         except OfframpError as error:
             raise await _abort(context, error) from error
+        except Exception as error:
+            _log.error("a request failed", exc_info=error)
+            raise await _abort(context, OfframpError(failure(error))) from error
 
     async def ModelStreamInfer(self, requests: AsyncIterator[pb.ModelInferRequest], context: Any) -> None:
         """The data plane: responses come as they are ready; an error ends its request, not the stream."""
@@ -65,6 +75,8 @@ class Service:
         self._streams.add(context)
         try:
             async for request in requests:
+                if isinstance(request, _Unreadable):  # whose it was cannot be known, so all of the stream ends
+                    raise await _abort(context, request.error)
                 request_id = request.id
                 try:
                     job = self._answering.start(request)
@@ -75,8 +87,10 @@ class Service:
                     await _write(context, turn, pb.ModelStreamInferResponse(infer_response=job.response))
                     continue
                 task = asyncio.create_task(self._complete(job, context, turn))
+                self._tasks += 1
                 working.add(task)
                 task.add_done_callback(working.discard)
+                task.add_done_callback(self._ended)
                 if len(working) >= MAX_IN_FLIGHT:
                     await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
             if working:
@@ -85,6 +99,9 @@ class Service:
             self._streams.discard(context)
             for task in working:
                 task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks -= 1
 
     async def _complete(self, job: Job, context: Any, turn: asyncio.Lock) -> None:
         try:
@@ -156,17 +173,43 @@ async def _abort(context: Any, error: OfframpError) -> Exception:
     return error
 
 
+class _Unreadable:
+    """Stands for bytes that are no message of the kind expected."""
+
+    def __init__(self, data: bytes, kind: type[Any]) -> None:
+        self.error = SampleError(f"these {len(data)} bytes are no {kind.__name__}; send Open Inference Protocol v2")
+
+
+def _reader(kind: type[Any]) -> Callable[[bytes], Any]:
+    def read(data: bytes) -> Any:
+        try:
+            return kind.FromString(data)
+        except DecodeError:  # gRPC would log a traceback for each
+            return _Unreadable(data, kind)
+
+    return read
+
+
+def _readable(method: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    """The call, refused where its message could not be read."""
+
+    async def call(request: Any, context: Any) -> Any:
+        if isinstance(request, _Unreadable):
+            raise await _abort(context, request.error)
+        return await method(request, context)
+
+    return call
+
+
 def handlers(service: Service) -> Any:
     """What a gRPC server needs to route calls to the service."""
     unary = {
         name: grpc.unary_unary_rpc_method_handler(
-            getattr(service, name), getattr(pb, f"{name}Request").FromString, _serialised
+            _readable(getattr(service, name)), _reader(getattr(pb, f"{name}Request")), _serialised
         )
         for name in _UNARY
     }
-    stream = grpc.stream_stream_rpc_method_handler(
-        service.ModelStreamInfer, pb.ModelInferRequest.FromString, _serialised
-    )
+    stream = grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer, _reader(pb.ModelInferRequest), _serialised)
     methods = {**unary, "ModelStreamInfer": stream}
     return grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
 

@@ -16,7 +16,7 @@ from offramp.errors import (
     RecordMismatch,
 )
 
-__all__ = ["UnknownModel", "error_from", "status_of", "stream_error"]
+__all__ = ["UnknownModel", "error_from", "failure", "status_of", "stream_error"]
 
 
 class UnknownModel(ConfigError):
@@ -50,9 +50,14 @@ def status_of(error: Exception) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
+def failure(error: Exception) -> str:
+    """What a peer is told of a defect: its kind, nothing of what it holds."""
+    return f"the server failed ({type(error).__name__})"
+
+
 def stream_error(error: Exception) -> str:
     """``CODE: sentence``, the ``error_message`` of a stream response."""
-    sentence = str(error) if isinstance(error, OfframpError) else f"the server failed ({type(error).__name__})"
+    sentence = str(error) if isinstance(error, OfframpError) else failure(error)
     return f"{status_of(error).name}: {sentence}"
 
 
