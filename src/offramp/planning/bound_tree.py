@@ -84,8 +84,9 @@ class BoundTree:
         block = self.levels[level][groups]
         products = (block.reshape(-1, len(vector)) @ vector).reshape(block.shape[:2])
         if self.limits:
-            spent = (self.limits[level][groups].reshape(-1, len(vector)) @ vector).reshape(*products.shape, -1)
-            products[(spent > self.most).any(-1)] = np.inf
+            spent = self.limits[level][groups].reshape(-1, len(vector)) @ vector
+            over = spent.reshape(*products.shape, len(self.most)) > self.most
+            products[over.any(-1)] = np.inf
         return np.asarray(products)
 
     def _greedy(self, group: int, vector: Floats) -> float:
