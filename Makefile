@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 OUT ?= out/demo
 
-.PHONY: setup demo test lint types imports format bench docs cifar10 clean
+.PHONY: setup demo test test-interop lint types imports format bench docs cifar10 clean
 
 setup: $(VENV)/.dev
 
@@ -20,6 +20,10 @@ demo: setup  ## the whole path on bundled data; ends with a summary and out/demo
 
 test: setup  ## all tests: units, properties, docs and README, real processes
 	$(BIN)/python -m pytest
+
+test-interop: setup  ## tritonclient against our tiers; our device with Triton and MLServer (their environments: out/interop)
+	$(BIN)/python -m tests.interop.environments
+	OFFRAMP_INTEROP=1 $(BIN)/python -m pytest tests/interop
 
 lint: setup types imports
 	$(BIN)/ruff check .
