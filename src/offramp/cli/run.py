@@ -91,6 +91,7 @@ def run(
     from offramp.links.network import load_network
     from offramp.planning.plan import load_plan
     from offramp.reporting.terminal import runs_table
+    from offramp.runtime.access import OPEN, Access
     from offramp.runtime.device import Device
     from offramp.runtime.local import LocalCluster
 
@@ -102,10 +103,14 @@ def run(
     device_tier = loaded.tiers[0]
     with ExitStack() as stack:
         upstream: str | None
+        access = OPEN  # what is spawned listens on loopback only
         if spawn:
             upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
         else:
-            upstream = upstream_address(loaded, chosen.next_tier(device_tier.name))
+            next_tier = chosen.next_tier(device_tier.name)
+            upstream = upstream_address(loaded, next_tier)
+            if next_tier is not None:
+                access = Access.between(loaded, device_tier.name, next_tier)
         device = stack.enter_context(
             Device(
                 opened,
@@ -114,6 +119,7 @@ def run(
                 tier=device_tier.name,
                 slow_down=device_tier.slow_down,
                 deadline_s=None if deadline_ms is None else deadline_ms / 1e3,
+                access=access,
             )
         )
         result = run_live(device, inputs, labels, name)
