@@ -17,8 +17,8 @@ from offramp.runtime.tensors import DATATYPES
 
 __all__ = ["MAX_JSON_BYTES", "RestRequest", "parse_rest"]
 
-#: JSON is read in the event loop, value by value: more than this must come as binary tensors
-MAX_JSON_BYTES = 8 * 1024 * 1024
+#: JSON is read in the event loop, 15 ms for each megabyte: more than this must come as binary tensors
+MAX_JSON_BYTES = 2 * 1024 * 1024
 #: the most inputs, outputs or parameters one request may list
 MAX_ENTRIES = 64
 
