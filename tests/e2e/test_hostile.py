@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -141,6 +143,36 @@ def test_connections_beyond_the_limit_are_closed(live: Live) -> None:
     finally:
         for one in many:
             one.close()
+
+
+def test_calls_beyond_the_limit_are_refused(tmp_path: Path) -> None:
+    world = make_world(tmp_path, placement=("cloud",) * 3)
+    server = start(world, "--max-streams", "2")
+    try:
+        address = f"127.0.0.1:{server.wait_ready()['port']}"
+        request = request_for(world.cascade, world.plan, tiny_rows(1)).SerializeToString()
+        more = threading.Event()
+
+        def requests() -> Iterator[bytes]:
+            yield request
+            more.wait(30)
+
+        with contextlib.ExitStack() as stack:
+            stack.callback(more.set)
+            calls: list[Any] = []
+            for _ in range(3):  # each over its own connection: the limit is the server's
+                channel = stack.enter_context(grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]))
+                calls.append(channel.stream_stream(SERVICE + "ModelStreamInfer", None, None)(requests(), timeout=60))
+                if len(calls) < 3:
+                    assert not pb.ModelStreamInferResponse.FromString(next(calls[-1])).error_message
+            with pytest.raises(grpc.RpcError) as caught:
+                next(calls[-1])
+            error: Any = caught.value
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            for call in calls:
+                call.cancel()
+    finally:
+        assert server.close() == 0
 
 
 def test_bytes_that_are_no_message_are_named(live: Live) -> None:
