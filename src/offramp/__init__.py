@@ -30,6 +30,7 @@ _HOME = {
     "Tier": "offramp.links.network",
     "certify": "offramp.records.certify",
     "collect": "offramp.records.collect",
+    "export_tails": "offramp.cascade.exporting",
     "import_model": "offramp.cascade.importing",
     "import_pair": "offramp.cascade.pairing",
     "load_dataset": "offramp.data.registry",
@@ -60,6 +61,7 @@ __all__ = [
     "__version__",
     "certify",
     "collect",
+    "export_tails",
     "import_model",
     "import_pair",
     "load_dataset",
@@ -71,6 +73,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from offramp.cascade.exporting import export_tails
     from offramp.cascade.importing import import_model
     from offramp.cascade.pairing import import_pair
     from offramp.cascade.quantise import quantise

@@ -92,3 +92,20 @@ def test_models_are_neither_loaded_nor_unloaded(tier: tuple[str, Any], verb: str
     code, sentence = code_of(tier[0], f"RepositoryModel{verb}", request, reply)
     assert code == "UNIMPLEMENTED"
     assert f"cannot {verb.lower()} models" in sentence
+
+
+def test_the_deadline_of_a_call_is_the_budget(tier: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    answer = tier[1].answer
+
+    async def remember(message: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        seen.append(message.parameters["deadline_ms"].double_param)
+        return await answer(message)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(tier[1], "answer", remember)
+    message = request_for(tier[1].tier.cascade, None, tiny_rows(1))
+    call(tier[0], "ModelInfer", message, pb.ModelInferResponse.FromString)
+    del message.parameters["deadline_ms"]
+    call(tier[0], "ModelInfer", message, pb.ModelInferResponse.FromString)
+    assert seen[0] == 5000.0
+    assert 8000 < seen[1] <= 9500

@@ -22,6 +22,9 @@ __all__ = ["Service", "handlers"]
 #: requests of one stream that are worked on at a time; beyond that its messages are not read
 MAX_IN_FLIGHT = 256
 
+#: share of a call's time, and least seconds, kept for bringing the answer back
+KEEP_SHARE, KEEP_S = 0.05, 0.002
+
 _UNARY = (
     "ServerLive",
     "ServerReady",
@@ -59,7 +62,8 @@ class Service:
                 await _abort(context, error)
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
-        """One request, one response."""
+        """One request, one response; the call's own deadline is the budget where the request names none."""
+        _add_deadline(request, context.time_remaining())
         try:
             return await self._answering.answer(request)
         except OfframpError as error:
@@ -165,6 +169,13 @@ async def _write(context: Any, turn: asyncio.Lock, reply: pb.ModelStreamInferRes
             await context.write(reply)
         except Exception as error:  # grpc.aio has no one class for a client that has gone
             _log.debug("cannot write a response, the client has gone: %s", error)
+
+
+def _add_deadline(request: pb.ModelInferRequest, left_s: float | None) -> None:
+    """Let the tier answer from an earlier exit rather than too late for a client that only set a timeout."""
+    if left_s is not None and "deadline_ms" not in request.parameters:
+        kept_s = max(KEEP_S, KEEP_SHARE * left_s)
+        request.parameters["deadline_ms"].double_param = max(0.0, left_s - kept_s) * 1e3
 
 
 async def _abort(context: Any, error: OfframpError) -> Exception:
