@@ -1,9 +1,9 @@
 """Re-planning for a new network, against a full search and against NumPy products.
 
-50 segments on 3 tiers (1,326 placements), 5 exits, 4 made-up lossless codecs, about 84,000 gate settings, 2,500 tune
-rows made up from a seed, some harder than others. Networks are drawn at random: bandwidths and round trips log-uniform
-over four decades, loads from 1 to 4, one network in ten with the second link down; those where no plan meets the
-deadline are left out.
+50 segments on 3 tiers (1,326 placements), 5 exits, 4 made-up lossless codecs, 2 precisions with about 99,500 gate
+settings each, 2,500 tune rows made up from a seed, some harder than others. Networks are drawn at random: bandwidths
+and round trips log-uniform over four decades, loads from 1 to 4, one network in ten with the second link down; those
+where no plan meets the deadline are left out.
 
 "Brute force" is the product of the costs with the shares of all settings that are accurate enough. "Product" is what is
 left to do once the settings are prepared as ours are: one row of coefficients for every placement, codec and setting on
@@ -18,17 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.plan_case import CODECS, all_codecs, with_hard_rows
-from offramp.confidence.one_threshold import with_one_threshold
-from offramp.confidence.settings import GateSettings
+from benchmarks.plan_case import PlanCase, all_codecs
+from offramp.confidence.settings import TINY
 from offramp.planning.coefficients import Conditions, coefficients
-from offramp.planning.costs import cost_table
 from offramp.planning.objective import Objective
+from offramp.planning.problem import prepare
 from offramp.planning.replanner import Replanner
 from offramp.planning.scoring import fast_enough
 from offramp.planning.search import search
-from offramp.records.confidences import confidences
-from tests.support.instances import Instance, make_instance
 
 __all__ = ["run"]
 
@@ -47,10 +44,10 @@ def run(quick: bool) -> list[dict[str, Any]]:
     quick : 12 segments, 2,000 gate settings and 100 networks instead of 50, 100,000 and 5,000
     """
     segments, most, networks = (12, 2_000, 100) if quick else (50, 100_000, 5_000)
-    case = with_hard_rows(make_instance(22, segments, tiers=3, exits=5, rows=5_000, codecs=CODECS))
+    case = PlanCase.of(segments)
     with all_codecs():
         usual = Replanner(
-            case.records, case.profiles, case.network, Objective(accuracy_loss=LOSS), **_options(case, most)
+            list(case.records), case.profiles, case.network, Objective(accuracy_loss=LOSS), **_options(case, most)
         )
         late_s = 2 * usual.replan().value
         return [
@@ -65,13 +62,13 @@ def run(quick: bool) -> list[dict[str, Any]]:
         ]
 
 
-def _rows(name: str, case: Instance, objective: Objective, most: int, networks: int) -> list[dict[str, Any]]:
+def _rows(name: str, case: PlanCase, objective: Objective, most: int, networks: int) -> list[dict[str, Any]]:
     options = _options(case, most)
     begin = time.perf_counter()
-    replanner = Replanner(case.records, case.profiles, case.network, objective, **options)
+    replanner = Replanner(list(case.records), case.profiles, case.network, objective, **options)
     prepare_s = time.perf_counter() - begin
     begin = time.perf_counter()
-    search(case.records, case.profiles, case.network, objective, alternatives=0, **options)
+    search(list(case.records), case.profiles, case.network, objective, alternatives=0, **options)
     search_s = time.perf_counter() - begin
     asked, least, product_s = _product(replanner, objective, networks)
     brute_s = _brute_force(case, objective, most, asked[:BRUTE], least)
@@ -113,7 +110,8 @@ def _product(replanner: Replanner, objective: Objective, networks: int) -> tuple
         _, mean, late = reach[tiers - 1]
         latency = mean @ vector
         if objective.deadline_s is not None:
-            latency[(late @ vector > replanner.most + 1e-12).any(1)] = np.inf
+            spent = (late.reshape(-1, len(vector)) @ vector).reshape(len(late), -1)
+            latency[(spent > replanner.most + 1e-12).any(1)] = np.inf
         best = float(latency[latency.argmin()])
         seconds.append(time.perf_counter() - begin)
         if np.isfinite(best):
@@ -122,31 +120,33 @@ def _product(replanner: Replanner, objective: Objective, networks: int) -> tuple
     return asked, least, float(np.median(seconds))
 
 
-def _brute_force(case: Instance, objective: Objective, most: int, asked: list[Ask], least: list[float]) -> float:
+def _brute_force(case: PlanCase, objective: Objective, most: int, asked: list[Ask], least: list[float]) -> float:
     """Median seconds of the product of all costs with all settings that are accurate enough."""
-    tune = case.records.on("tune")
-    score = confidences(tune, case.temperatures)
-    settings = with_one_threshold(GateSettings.build(score, tune.correct, most), score, tune.correct)
-    share = settings.share[settings.accuracy >= settings.accuracy_last_exit - objective.accuracy_loss - 1e-12]
-    tables = [cost_table(case.profiles, case.network, codec, case.records.exits) for codec in CODECS]
-    table = np.concatenate([coefficients(one, case.network) for one in tables])
-    last = np.concatenate([one.placements[:, -1] for one in tables])
+    problem = prepare(list(case.records), case.profiles, case.network, objective, **_options(case, most))
+    least_accuracy = problem.variants[0].settings.accuracy_last_exit - LOSS - TINY
+    settings = [variant.settings for variant in problem.variants]
+    share = [one.share[one.accuracy >= least_accuracy] for one in settings]
+    table = np.concatenate([coefficients(one, case.network) for one in problem.choices.tables])
+    last = np.concatenate([one.placements[:, -1] for one in problem.choices.tables])
+    of = np.repeat(np.arange(len(share)), len(table) // len(share))
     seconds = []
     for ask, expected in zip(asked, least, strict=False):
         begin = time.perf_counter()
         vector, tiers = Conditions(len(case.network.tiers)).vector(*ask)
         best = np.inf
-        for cost in np.array_split(table[last < tiers] @ vector, 50):
-            latency = cost @ share.T
-            latency[~fast_enough(cost, share, objective)] = np.inf
-            best = min(best, float(latency.min()))
+        costs = table @ vector
+        for which, mine in enumerate(share):
+            for cost in np.array_split(costs[(last < tiers) & (of == which)], 50):
+                latency = cost @ mine.T
+                latency[~fast_enough(cost, mine, objective)] = np.inf
+                best = min(best, float(latency.min(initial=np.inf)))
         seconds.append(time.perf_counter() - begin)
         if abs(best - expected) > 1e-9 * max(1.0, expected):
             raise RuntimeError(f"brute force found {best} s, the product {expected} s")
     return float(np.median(seconds))
 
 
-def _options(case: Instance, most: int) -> dict[str, Any]:
+def _options(case: PlanCase, most: int) -> dict[str, Any]:
     return {"temperatures": case.temperatures, "max_settings": most}
 
 
