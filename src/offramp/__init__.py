@@ -21,12 +21,14 @@ _HOME = {
     "Device": "offramp.runtime.device",
     "EarlyAccuracy": "offramp.confidence.risks",
     "Link": "offramp.links.network",
+    "MostAccurate": "offramp.planning.most_accurate",
     "Network": "offramp.links.network",
     "Objective": "offramp.planning.objective",
     "OfframpError": "offramp.errors",
     "Plan": "offramp.planning.plan",
     "Profile": "offramp.profiles.profile",
     "Records": "offramp.records.records",
+    "Replanner": "offramp.planning.replanner",
     "Tier": "offramp.links.network",
     "certify": "offramp.records.certify",
     "collect": "offramp.records.collect",
@@ -39,6 +41,7 @@ _HOME = {
     "open_cascade": "offramp.cascade.store",
     "quantise": "offramp.cascade.quantise",
     "search": "offramp.planning.search",
+    "simulate": "offramp.simulation.simulate",
 }
 
 __all__ = [
@@ -51,12 +54,14 @@ __all__ = [
     "Device",
     "EarlyAccuracy",
     "Link",
+    "MostAccurate",
     "Network",
     "Objective",
     "OfframpError",
     "Plan",
     "Profile",
     "Records",
+    "Replanner",
     "Tier",
     "__version__",
     "certify",
@@ -70,6 +75,7 @@ __all__ = [
     "open_cascade",
     "quantise",
     "search",
+    "simulate",
 ]
 
 if TYPE_CHECKING:
@@ -85,8 +91,10 @@ if TYPE_CHECKING:
     from offramp.data.registry import load_dataset
     from offramp.errors import OfframpError
     from offramp.links.network import Link, Network, Tier, load_network
+    from offramp.planning.most_accurate import MostAccurate
     from offramp.planning.objective import Objective
     from offramp.planning.plan import Plan
+    from offramp.planning.replanner import Replanner
     from offramp.planning.search import search
     from offramp.profiles.measure import measure
     from offramp.profiles.profile import Profile
@@ -95,6 +103,7 @@ if TYPE_CHECKING:
     from offramp.records.records import Records
     from offramp.runtime.answer import Answer
     from offramp.runtime.device import Device
+    from offramp.simulation.simulate import simulate
 
 
 def __getattr__(name: str) -> Any:
