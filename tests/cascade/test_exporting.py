@@ -92,6 +92,18 @@ def test_mlserver_is_told_how_to_run_it(cascade: Cascade, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "models" / "settings.json").read_text()) == {"parallel_workers": 0}
 
 
+def test_kserve_is_told_where_the_models_are(cascade: Cascade, tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    export_tails(cascade, KServeRepository("Tiny_1", "s3://bucket/tiny"), tmp_path / "models", [1])
+    manifest = yaml.safe_load((tmp_path / "models" / "inference-service.yaml").read_text())
+    assert (manifest["apiVersion"], manifest["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert manifest["metadata"]["name"] == "tiny-1"
+    model = manifest["spec"]["predictor"]["model"]
+    assert (model["runtime"], model["protocolVersion"]) == ("kserve-tritonserver", "grpc-v2")
+    assert model["storageUri"] == "s3://bucket/tiny"
+    assert model["ports"] == [{"name": "h2c", "protocol": "TCP", "containerPort": 9000}]
+
+
 @pytest.mark.parametrize("name", ["triton", "kserve", "openvino", "mlserver"])
 def test_the_command(cascade: Cascade, tmp_path: Path, name: str) -> None:
     arguments = ["export", str(cascade.path), "--format", name, "--output", str(tmp_path / "m"), "--from-cut", "1"]

@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parents[2] / "out" / "interop"
 ENVIRONMENTS = {
     "triton-client": ("tritonclient[grpc,http]==2.73.0",),
     "triton-server": ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime"),
+    "openvino": ("openvino",),
     "mlserver": ("mlserver==1.7.1", "onnxruntime"),
 }
 #: seconds that installing one may take

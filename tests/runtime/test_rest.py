@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from offramp.cascade.store import Cascade
 from offramp.errors import AddressInUse, LinkDown
@@ -29,6 +31,7 @@ from tests.runtime.support import local_chain, plan_of
 from tests.support.tiny import make_tiny_cascade, tiny_rows
 
 GATES = (0.6, 0.8)
+HEAD = b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
@@ -285,6 +288,16 @@ def test_a_taken_port_is_an_error(cascade: Cascade) -> None:
 
     with serving(cascade) as (port, answering), pytest.raises(AddressInUse, match="--rest-port"):
         run_in_background(start_there(port, answering))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(lambda body: HEAD % len(body) + body)))
+def test_malformed_requests_leave_it_alive(served: tuple[int, Answering], data: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", served[0]), 5) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        client.recv(4096)
+    assert get(served[0], "/v2/health/live") == (200, {"live": True})
 
 
 def test_many_at_once_get_their_own_answers(served: tuple[int, Answering], cascade: Cascade) -> None:

@@ -10,6 +10,9 @@ from offramp.cascade.repository import Repository, TailModel
 
 __all__ = ["OpenVinoRepository"]
 
+#: without it a CPU with bf16 computes in bf16, and the answers are not those the records hold
+_PLUGIN = {"INFERENCE_PRECISION_HINT": "f32"}
+
 
 @dataclass(frozen=True, slots=True)
 class OpenVinoRepository(Repository):
@@ -25,5 +28,6 @@ class OpenVinoRepository(Repository):
         return {"1/model.onnx": model.content}
 
     def shared_files(self, names: Sequence[str]) -> dict[str, bytes]:
-        models = [{"config": {"name": name, "base_path": name, "target_device": "CPU"}} for name in names]
+        shared = {"target_device": "CPU", "plugin_config": _PLUGIN}
+        models = [{"config": {"name": name, "base_path": name, **shared}} for name in names]
         return {"config.json": (json.dumps({"model_config_list": models}, indent=2) + "\n").encode()}
