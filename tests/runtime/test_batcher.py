@@ -118,7 +118,7 @@ def test_results_are_not_swapped_between_requests(cascade: Cascade) -> None:
         replies = together(answering, [request(cascade, plan, rows, str(i)) for i, rows in enumerate(sent)])
         check(cascade, replies, sent)
         assert answering.batcher.largest_batch_rows == 60
-        assert answering.batcher.batches == 3  # one for each segment: survivors of all of them went on together
+        assert answering.tier.counters.batches == 3  # one for each segment: survivors of all of them went on together
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,7 +144,7 @@ def test_rows_are_counted_not_requests(cascade: Cascade) -> None:
     sent = [tiny_rows(4)] * 5
     with answering_for(cascade, plan, Limits(max_batch_rows=8)) as answering:
         together(answering, [request(cascade, plan, rows, str(i)) for i, rows in enumerate(sent)])
-        assert (answering.batcher.batches, answering.batcher.batched_rows) == (3, 20)
+        assert (answering.tier.counters.batches, answering.tier.counters.batch_rows) == (3, 20)
         assert answering.batcher.largest_batch_rows == 8
 
 
@@ -264,7 +264,7 @@ def test_survivors_go_on_with_those_that_came_to_their_cut(cascade: Cascade) -> 
     with answering_for(cascade, plan) as answering:
         together(answering, [request(cascade, plan, tiny_rows(3), "0"), request(cascade, plan, hidden, "1", cut=1)])
         assert answering.tier.counters.rows_executed == [3, 7, 7]
-        assert answering.batcher.batches == 3
+        assert answering.tier.counters.batches == 3
 
 
 def test_the_earliest_deadline_goes_first(cascade: Cascade) -> None:
@@ -297,7 +297,7 @@ def test_a_single_request_goes_straight_through(cascade: Cascade) -> None:
     with answering_for(cascade, plan) as answering:
         answering.tier.warm(answering.tier.route(), 0, 3)
         asyncio.run(ask(answering))
-        assert answering.batcher.batches == 0
+        assert answering.tier.counters.batches == 0
 
 
 def test_who_comes_in_the_same_turn_is_computed_together(cascade: Cascade) -> None:
@@ -312,7 +312,7 @@ def test_who_comes_in_the_same_turn_is_computed_together(cascade: Cascade) -> No
     with answering_for(cascade, plan) as answering:
         answering.tier.warm(answering.tier.route(), 0, 3)
         check(cascade, asyncio.run(ask(answering)), sent)
-        assert answering.batcher.batched_rows >= 7
+        assert answering.tier.counters.batch_rows >= 7
 
 
 def test_a_tier_may_wait_for_company(cascade: Cascade) -> None:
@@ -327,7 +327,7 @@ def test_a_tier_may_wait_for_company(cascade: Cascade) -> None:
     with answering_for(cascade, plan, Limits(max_batch_rows=2, max_wait_s=20.0)) as answering:
         answering.tier.warm(answering.tier.route(), 0, 3)
         asyncio.run(asyncio.wait_for(ask(answering), 15))  # full: nobody waits the 20 s
-        assert answering.batcher.batches == 1
+        assert answering.tier.counters.batches == 1
 
 
 def test_waiting_for_company_ends_before_the_deadline(cascade: Cascade) -> None:

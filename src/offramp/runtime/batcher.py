@@ -37,14 +37,13 @@ class Batcher:
 
     Attributes
     ----------
-    batches, batched_rows : so many were computed since the start
-    largest_batch_rows : the most rows there were in one
+    largest_batch_rows : the most rows there were in one batch
     refused : requests for which there was no room
     """
 
     def __init__(self, tier: Tier, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.batches = self.batched_rows = self.largest_batch_rows = self.refused = 0
+        self.largest_batch_rows = self.refused = 0
         self._tier = tier
         self._queue = WorkQueue()
         self._changed = threading.Condition()
@@ -141,8 +140,8 @@ class Batcher:
 
     def _compute(self, parts: Sequence[Part], alone: bool, crowded: bool) -> Outcome:
         rows = sum(map(len, parts))
-        self.batches += 1
-        self.batched_rows += rows
+        self._tier.counters.batches += 1
+        self._tier.counters.batch_rows += rows
         self.largest_batch_rows = max(self.largest_batch_rows, rows)
         try:
             return compute(self._tier, parts, alone=alone, crowded=crowded)

@@ -49,6 +49,8 @@ class Counters:
         self.bytes_out = 0
         self.late_answers = 0
         self.connections = 0
+        self.batches = 0
+        self.batch_rows = 0
         self.rows_executed = [0] * segments
         self.exit_rows = [0] * exits
         self.degraded: dict[str, int] = {}
@@ -71,7 +73,16 @@ class Counters:
 
     def samples(self) -> Iterator[Sample]:
         """Every count but the latency histogram."""
-        for metric in ("requests", "rows", "bytes_in", "bytes_out", "late_answers", "connections"):
+        for metric in (
+            "requests",
+            "rows",
+            "bytes_in",
+            "bytes_out",
+            "late_answers",
+            "connections",
+            "batches",
+            "batch_rows",
+        ):
             yield Sample(metric, "", "", getattr(self, metric))
         for segment, count in enumerate(self.rows_executed):
             yield Sample("rows_executed", "segment", str(segment), count)

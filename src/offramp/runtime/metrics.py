@@ -22,6 +22,8 @@ _HELP = {
     "bytes_out": "Bytes of messages sent",
     "late_answers": "Answers of the next tier that came too late and were dropped",
     "connections": "Streams opened to the next tier",
+    "batches": "Batches computed for requests that did not go straight through",
+    "batch_rows": "Rows in these batches",
     "rows_executed": "Rows each segment really ran",
     "exit_rows": "Rows this tier answered, by exit",
     "degraded": "Rows an earlier exit than planned had to answer, by reason",
