@@ -71,6 +71,12 @@ def test_one_by_one_and_in_a_batch(peer: Peer, codec: str) -> None:
         check(peer, rows, device.infer_batch(rows), (GATES[0], None))
 
 
+def test_a_batch_larger_than_the_server_takes(peer: Peer) -> None:
+    rows = tiny_rows(300, seed=5)
+    with device_of(peer) as device:
+        check(peer, rows, device.infer_batch(rows), (GATES[0], None))
+
+
 def test_another_cut_is_another_model(peer: Peer) -> None:
     rows = tiny_rows(60, seed=3)
     with device_of(peer, placement=("device", "device", "cloud")) as device:

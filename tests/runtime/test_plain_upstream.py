@@ -13,7 +13,7 @@ from offramp.errors import ConfigError, PeerRefused
 from offramp.runtime.device import Device
 from offramp.runtime.failover import Failover
 from offramp.runtime.loop import run_in_background
-from offramp.runtime.plain import read_answer, translate
+from offramp.runtime.plain import MOST_ROWS, read_answer, translate
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
 from offramp.runtime.tensors import codec_named
@@ -186,7 +186,18 @@ def test_an_answer_without_outputs_is_refused(cascade: Cascade) -> None:
     specs = cascade.manifest.tensors_at(1)
     data = build_request("tiny", 1, plan.plan_id, None, raw, specs, [rows], [raw.encode(rows)]).SerializeToString()
     with pytest.raises(PeerRefused, match="its outputs are none"):
-        read_answer(pb.ModelInferResponse(), translate(data, tier), tier, "cloud:1")
+        read_answer([pb.ModelInferResponse()], [translate(data, tier)], tier, "cloud:1")
+
+
+def test_many_rows_go_in_parts_and_come_back_in_order(cascade: Cascade) -> None:
+    rows = tiny_rows(300)
+    with plain_server(cascade) as (address, server), device_for(cascade, address) as device:
+        found = [(answer.label, answer.exit) for answer in device.infer_batch(rows)]
+    assert found == expected_of(cascade, rows)
+    sizes = [request.inputs[0].shape[0] for request in server.asked]
+    assert len(sizes) > 2
+    assert max(sizes) == MOST_ROWS
+    assert sum(sizes) == sum(exit_index > 0 for _, exit_index in found)
 
 
 @pytest.mark.parametrize("text", ["http://h:1", "oip://h", "oip://", "h"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,10 @@ from offramp.runtime.rows import Rows
 from offramp.runtime.tensors import DATATYPES
 from offramp.runtime.tier import Tier
 
-__all__ = ["PlainRequest", "read_answer", "translate"]
+__all__ = ["MOST_ROWS", "PlainRequest", "read_answer", "split", "translate"]
 
-Array = NDArray[Any]
+#: rows of one request; what 'offramp export' has Triton take
+MOST_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +70,79 @@ def translate(data: bytes, tier: Tier) -> PlainRequest:
     )
 
 
-def read_answer(reply: pb.ModelInferResponse, asked: PlainRequest, tier: Tier, address: str) -> pb.ModelInferResponse:
-    """A plain server's answer as a tier would give it: the last exit has answered.
+def split(asked: PlainRequest, most_rows: int = MOST_ROWS) -> list[PlainRequest]:
+    """The request in parts of at most ``most_rows`` rows: model servers have a largest batch.
+
+    Examples
+    --------
+    >>> message = pb.ModelInferRequest(raw_input_contents=[b"abcdef"])
+    >>> _ = message.inputs.add(name="x", datatype="UINT8", shape=[3, 2])
+    >>> parts = split(PlainRequest(message, 3, None, None), most_rows=2)
+    >>> [(part.rows, part.message.raw_input_contents[0]) for part in parts]
+    [(2, b'abcd'), (1, b'ef')]
+    """
+    if asked.rows <= most_rows:
+        return [asked]
+    parts = []
+    for begin in range(0, asked.rows, most_rows):
+        rows = min(most_rows, asked.rows - begin)
+        message = pb.ModelInferRequest(model_name=asked.message.model_name, id=asked.message.id)
+        for tensor, content in zip(asked.message.inputs, asked.message.raw_input_contents, strict=True):
+            shape, row_bytes = (rows, *tensor.shape[1:]), len(content) // asked.rows
+            message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
+            message.raw_input_contents.append(content[begin * row_bytes : (begin + rows) * row_bytes])
+        parts.append(replace(asked, message=message, rows=rows))
+    return parts
+
+
+def read_answer(
+    replies: Sequence[pb.ModelInferResponse], parts: Sequence[PlainRequest], tier: Tier, address: str
+) -> pb.ModelInferResponse:
+    """A plain server's answers as one of a tier: the last exit has answered.
 
     ``logits`` are preferred, because they are divided by the plan's temperature here; else ``probabilities``
     are taken as they come.
+
+    Parameters
+    ----------
+    replies, parts : the answers, and what was asked for each, in order
 
     Raises
     ------
     PeerRefused : there is neither, or not one row for each
     """
+    found = [_probabilities(reply, part, tier, address) for reply, part in zip(replies, parts, strict=True)]
+    probabilities = found[0] if len(found) == 1 else np.concatenate(found)
+    count = len(probabilities)
+    rows = Rows(
+        probabilities.argmax(axis=1),
+        probabilities.astype(np.float32, copy=False),
+        probabilities.max(axis=1),
+        np.full(count, len(tier.manifest.exit_segments) - 1, np.int64),
+        [parts[0].route.plan.placement[-1]] * count,
+        [""] * count,
+    )
+    return build_response(tier.manifest.name, parts[0].message.id, rows)
+
+
+def _probabilities(reply: pb.ModelInferResponse, asked: PlainRequest, tier: Tier, address: str) -> NDArray[np.float32]:
     shape = asked.rows, tier.classes
     logits = _output(reply, LOGITS, shape)
     if logits is not None:
         scaled = logits / np.float32(asked.route.temperatures[-1])
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        probabilities = powers / powers.sum(axis=1, keepdims=True)
+        probabilities: NDArray[np.float32] | None = powers / powers.sum(axis=1, keepdims=True)
     else:
-        given = _output(reply, PROBABILITIES, shape)
-        if given is None:
-            found = ", ".join(output.name[:40] for output in reply.outputs[:8]) or "none"
-            raise PeerRefused(
-                f"{address}: model {asked.message.model_name!r} must give {LOGITS!r} or {PROBABILITIES!r} as FP32 of "
-                f"shape {shape}, but its outputs are {found}; 'offramp export' writes such models"
-            )
-        probabilities = given
+        probabilities = _output(reply, PROBABILITIES, shape)
+    if probabilities is None:
+        found = ", ".join(output.name[:40] for output in reply.outputs[:8]) or "none"
+        raise PeerRefused(
+            f"{address}: model {asked.message.model_name!r} must give {LOGITS!r} or {PROBABILITIES!r} as FP32 of "
+            f"shape {shape}, but its outputs are {found}; 'offramp export' writes such models"
+        )
     if not np.isfinite(probabilities).all():
         raise PeerRefused(f"{address}: model {asked.message.model_name!r} answered with NaN or infinity")
-    label = probabilities.argmax(axis=1)
-    rows = Rows(
-        label,
-        probabilities.astype(np.float32, copy=False),
-        probabilities.max(axis=1),
-        np.full(asked.rows, len(tier.manifest.exit_segments) - 1, np.int64),
-        [asked.route.plan.placement[-1]] * asked.rows,
-        [""] * asked.rows,
-    )
-    return build_response(tier.manifest.name, asked.message.id, rows)
+    return probabilities
 
 
 def _output(reply: pb.ModelInferResponse, name: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:

@@ -12,7 +12,7 @@ import grpc.aio
 
 from offramp.errors import LinkError, OfframpError, Overloaded, PayloadTooLarge, PeerRefused
 from offramp.runtime.channel import client_options
-from offramp.runtime.plain import PlainRequest, read_answer, translate
+from offramp.runtime.plain import PlainRequest, read_answer, split, translate
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.status import error_from
 from offramp.runtime.tier import Tier
@@ -78,8 +78,10 @@ class PlainUpstream(Upstream):
         metadata = (*self._access.metadata, *((("traceparent", asked.traceparent),) if asked.traceparent else ()))
         outcome: pb.ModelInferResponse | LinkError
         try:
-            reply = await call(asked.message, timeout=asked.deadline_s, metadata=metadata)
-            outcome = read_answer(reply, asked, self._tier, self.address)
+            parts = split(asked)
+            calls = [call(part.message, timeout=asked.deadline_s, metadata=metadata) for part in parts]
+            replies = [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
+            outcome = read_answer(replies, parts, self._tier, self.address)
         except grpc.aio.AioRpcError as error:
             outcome = self._refused(error, asked.message.model_name)
         except LinkError as error:
