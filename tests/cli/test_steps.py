@@ -93,6 +93,13 @@ def test_record_to_report(workplace: Path) -> None:
     ran = offramp("run", cascade, *options, "--spawn", "--rows", "5", "--name", "cloud-only", "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["tier_share"]["cloud"] == 1.0
+    ran = offramp("run", cascade, *options, "--mode", "only-device", "--rows", "5", "--in-flight", "3", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["tier_share"]["device"] == 1.0
+    assert json.loads(ran.out)["degraded_rows"] == 0
+    refused = offramp("run", cascade, *options, "--mode", "fog")
+    assert refused.code == 2
+    assert "the modes are plan, prefer-device" in refused.err
 
     report = workplace / "report.html"
     written = offramp("report", cascade, "--network", network, "--output", report)
@@ -112,14 +119,14 @@ def test_impossible_deadline_says_what_would_do(workplace: Path) -> None:
 
 
 def test_run_needs_an_address_or_spawn(workplace: Path) -> None:
-    from offramp.cli.run import upstream_address
+    from offramp.cli.run import upstream_addresses
     from offramp.errors import ConfigError
     from offramp.links.network import load_network
 
     network = load_network(workplace / "network.toml")
-    assert upstream_address(network, None) is None
+    assert upstream_addresses(network, None) is None
     with pytest.raises(ConfigError, match="tier 'cloud' has no address"):
-        upstream_address(network, "cloud")
+        upstream_addresses(network, "cloud")
 
 
 def test_variants_objectives_and_limits(workplace: Path) -> None:

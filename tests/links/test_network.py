@@ -67,6 +67,8 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("slow_down = 20", 'address = "nowhere"', "address must be HOST:PORT, not 'nowhere'"),
         ("slow_down = 20", 'address = "host:0"', "address must be HOST:PORT"),
         ("slow_down = 20", 'address = "127.0.0.1:8001"', "two tiers share an address"),
+        ("slow_down = 20", 'address = "127.0.0.1:8009, 127.0.0.1:8001"', "two tiers share an address"),
+        ("slow_down = 20", 'address = "127.0.0.1:8009,"', "address must be HOST:PORT"),
         ("slow_down = 20", "memory_bytes = 0", "tier 'device': memory_bytes must be a positive number, not 0.0"),
         ("slow_down = 20", "memory_bytes = nan", "memory_bytes must be a positive number, not nan"),
         ("slow_down = 20", "price_per_s = -1", "tier 'device': price_per_s must be zero or more, not -1.0"),

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from offramp.cascade.manifest import Manifest
     from offramp.data.dataset import Dataset
     from offramp.links.network import Network
+    from offramp.runtime.answer import Answer
     from offramp.runtime.device import Device
     from offramp.runtime.run_result import RunResult
+    from offramp.runtime.spooled import SpooledSample
+    from offramp.runtime.spooler import LateAnswer
 
 __all__ = ["rows_to_run", "run", "run_live"]
 
@@ -56,6 +59,7 @@ def run_live(
     labels: NDArray[np.int64],
     name: str,
     before_row: Callable[[int], None] | None = None,
+    in_flight: int = 1,
 ) -> RunResult:
     """Stream rows through the device while a table on stderr shows what is answered where."""
     from rich.live import Live
@@ -65,9 +69,11 @@ def run_live(
 
     table = LiveTable(name, device.manifest.exit_names, device.plan.tiers, len(labels))
     if not status_console.is_terminal:
-        return run_rows(device, inputs, labels, name=name, before_row=before_row)
+        return run_rows(device, inputs, labels, name=name, before_row=before_row, in_flight=in_flight)
     with Live(table, console=status_console, refresh_per_second=4, transient=True):
-        return run_rows(device, inputs, labels, name=name, before_row=before_row, on_answer=table.add)
+        return run_rows(
+            device, inputs, labels, name=name, before_row=before_row, on_answer=table.add, in_flight=in_flight
+        )
 
 
 def run(
@@ -81,6 +87,18 @@ def run(
         False, "--spawn", help="Start the other tiers and the shaped links here, as processes on loopback."
     ),
     deadline_ms: float | None = typer.Option(None, help="Answer every sample within this time."),
+    mode: str = typer.Option("plan", help="plan, prefer-device, only-device, prefer-cloud or only-cloud."),
+    in_flight: int = typer.Option(1, min=1, help="Samples under way at a time."),
+    hedge: float | None = typer.Option(
+        None, help="Ask the next server too after this quantile of the last latencies, e.g. 0.95."
+    ),
+    spool: Path | None = typer.Option(
+        None, help="Folder for samples that cannot be delivered; late answers go to FOLDER/late-answers.jsonl."
+    ),
+    deliver_s: float = typer.Option(
+        0.0, min=0.0, help="After the last row, wait at most so many seconds for spooled samples to be delivered."
+    ),
+    spool_mb: float = typer.Option(64.0, min=0.001, help="At most so many megabytes in the spool."),
     name: str = typer.Option("plan", help="Name of the run in reports."),
     output: Path | None = typer.Option(None, help="Run file; default: CASCADE/runs/NAME.json."),
     json: bool = typer.Option(False, "--json", help="Print a JSON summary."),
@@ -94,7 +112,11 @@ def run(
     from offramp.runtime.access import OPEN, Access
     from offramp.runtime.device import Device
     from offramp.runtime.local import LocalCluster
+    from offramp.runtime.modes import mode_named
+    from offramp.runtime.spool import Spool
+    from offramp.runtime.tolerance import FaultTolerance
 
+    forced, tolerance = mode_named(mode), FaultTolerance(hedge_quantile=hedge)
     opened = open_cascade(cascade)
     plan_file = plan or cascade / "plans" / "plan.json"
     chosen, loaded = load_plan(plan_file), load_network(network)
@@ -102,13 +124,17 @@ def run(
     inputs, labels = rows_to_run(opened.manifest, load_dataset(data_name(opened.manifest, data)), split, rows)
     device_tier = loaded.tiers[0]
     with ExitStack() as stack:
-        upstream: str | None
+        upstream: str | tuple[str, ...] | None
         access = OPEN  # what is spawned listens on loopback only
-        if spawn:
+        if forced == "only-device":
+            upstream = None
+        elif spawn:
             upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
         else:
             next_tier = chosen.next_tier(device_tier.name)
-            upstream = upstream_address(loaded, next_tier)
+            if next_tier is None and "cloud" in forced and len(loaded.tiers) > 1:
+                next_tier = loaded.tiers[1].name
+            upstream = upstream_addresses(loaded, next_tier)
             if next_tier is not None:
                 access = Access.between(loaded, device_tier.name, next_tier)
         device = stack.enter_context(
@@ -120,9 +146,17 @@ def run(
                 slow_down=device_tier.slow_down,
                 deadline_s=None if deadline_ms is None else deadline_ms / 1e3,
                 access=access,
+                mode=forced,
+                tolerance=tolerance,
+                max_in_flight=in_flight,
+                spool=None if spool is None else Spool(spool, max_bytes=int(spool_mb * 1e6)),
+                on_late_answer=None if spool is None else late_answers_to(spool / "late-answers.jsonl"),
             )
         )
-        result = run_live(device, inputs, labels, name)
+        result = run_live(device, inputs, labels, name, in_flight=in_flight)
+        if deliver_s:
+            device.deliver(deliver_s)
+    spooled = {} if device.spool is None else device.spool.counts()
     target = output or cascade / "runs" / f"{name}.json"
     result.save(target)
     if json:
@@ -139,15 +173,39 @@ def run(
                 "exit_share": result.exit_share.tolist(),
                 "tier_share": result.tier_share,
                 "degraded_rows": result.degraded_rows,
+                **{key.replace(".", "_"): count for key, count in spooled.items()},
             }
         )
         return
     console.print(runs_table((result,)))
     say(f"run -> {target}")
+    if spooled:
+        say(
+            f"spool {spool}: {spooled['spool.stored']} kept, {spooled['spool.delivered']} delivered, "
+            f"{spooled['spool.lost']} lost, {spooled['spool.waiting']} wait for the next run"
+        )
 
 
-def upstream_address(network: Network, next_tier: str | None) -> str | None:
-    """Address of the tier the device talks to, ``None`` when the plan stays on the device.
+def late_answers_to(file: Path) -> LateAnswer:
+    """Writes one line of JSON for every spooled sample that was answered later."""
+    from json import dumps
+
+    def write(sample: SpooledSample, answer: Answer) -> None:
+        line = {
+            "time_s": sample.time_s,
+            "reason": sample.reason,
+            "plan_id": sample.plan_id,
+            "device": {"label": sample.label, "confidence": sample.confidence, "exit": sample.exit},
+            "late": {"label": answer.label, "confidence": answer.confidence, "exit": answer.exit, "tier": answer.tier},
+        }
+        with file.open("a") as lines:
+            lines.write(dumps(line) + "\n")
+
+    return write
+
+
+def upstream_addresses(network: Network, next_tier: str | None) -> tuple[str, ...] | None:
+    """Addresses of the tier the device talks to, ``None`` when the plan stays on the device.
 
     Raises
     ------
@@ -162,4 +220,5 @@ def upstream_address(network: Network, next_tier: str | None) -> str | None:
         raise ConfigError(
             f'{network.name}: tier {next_tier!r} has no address; add address = "HOST:PORT" or pass --spawn'
         )
-    return f"oip://{tier.address}" if tier.protocol == "oip" else tier.address
+    scheme = "oip://" if tier.protocol == "oip" else ""
+    return tuple(scheme + address for address in tier.addresses)

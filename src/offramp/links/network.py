@@ -28,7 +28,8 @@ class Tier:
     """A place that computes.
 
     ``slow_down`` declares it that many times slower than the machine its profile is measured on;
-    ``address`` is ``HOST:PORT`` of its server, where it has one; ``memory_bytes`` is what it has for
+    ``address`` is ``HOST:PORT`` of its server, where it has one, or of several servers that do the same, separated by
+    commas, the preferred first; ``memory_bytes`` is what it has for
     models, infinite unless declared; ``price_per_s`` what a second of its compute costs; ``energy`` the
     name or file of its energy model (see `offramp.profiles.energy`).
 
@@ -59,7 +60,7 @@ class Tier:
             raise ConfigError("a tier needs a name")
         if not (math.isfinite(self.slow_down) and self.slow_down >= 1):
             raise ConfigError(f"tier {self.name!r}: slow_down must be at least 1, not {self.slow_down}")
-        if self.address is not None and not _is_address(self.address):
+        if self.address is not None and not all(map(_is_address, self.addresses)):
             raise ConfigError(f"tier {self.name!r}: address must be HOST:PORT, not {self.address!r}")
         if not self.memory_bytes > 0:
             raise ConfigError(f"tier {self.name!r}: memory_bytes must be a positive number, not {self.memory_bytes}")
@@ -73,6 +74,17 @@ class Tier:
             raise ConfigError(f"tier {self.name!r}: protocol must be {' or '.join(PROTOCOLS)}, not {self.protocol!r}")
         if (self.certificate is None) != (self.key is None):
             raise ConfigError(f"tier {self.name!r}: certificate and key belong together; give both or neither")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """``HOST:PORT`` of each of its servers, the preferred first.
+
+        Examples
+        --------
+        >>> Tier("cloud", address="10.0.0.2:8001, 10.0.0.3:8001").addresses
+        ('10.0.0.2:8001', '10.0.0.3:8001')
+        """
+        return tuple(part.strip() for part in self.address.split(",")) if self.address is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +163,7 @@ class Network:
                     f'{self.name}: tier {tier.name!r} has protocol = "oip", but a plain model server sends nothing on: '
                     f"it must be the last tier, which is {names[-1]!r}"
                 )
-        addresses = [tier.address for tier in self.tiers if tier.address]
+        addresses = [address for tier in self.tiers for address in tier.addresses]
         if len(set(addresses)) != len(addresses):
             raise ConfigError(f"{self.name}: two tiers share an address: {', '.join(addresses)}")
 

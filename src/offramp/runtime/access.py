@@ -55,7 +55,7 @@ class Access:
         mine, theirs = network.tier(source), network.tier(target)
         token = token_for(target, theirs.token_file)
         if theirs.tls is None:
-            if token is not None and theirs.address is not None and not _is_local(theirs.address):
+            if token is not None and not all(map(_is_local, theirs.addresses)):
                 _log.warning("the token of tier %r travels in the clear; give the tier tls", target)
             return cls(token=token)
         identity = None

@@ -178,6 +178,16 @@ class Device:
         spooler = self._accounts.spooler
         return None if spooler is None else spooler.spool
 
+    def deliver(self, timeout_s: float) -> bool:
+        """Wait until the spool is empty; False when it is not in time, or nobody can be asked."""
+        spooler = self._accounts.spooler
+        if spooler is None:
+            return True
+        if self._asking.upstream is None:
+            spooler.flush()
+            return not len(spooler.spool)
+        return run_in_background(spooler.wait_empty(timeout_s))
+
     def infer(self, sample: Sample, *, mode: Mode | None = None, deadline_s: float | None = None) -> Answer:
         """Answer one sample.
 

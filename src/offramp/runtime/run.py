@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,9 @@ def run(
     before_row: Callable[[int], None] | None = None,
     on_answer: Callable[[Answer, int], None] | None = None,
     tier_counters: Callable[[], dict[str, float]] | None = None,
+    in_flight: int = 1,
 ) -> RunResult:
-    """Ask for row after row, each when the one before is answered.
+    """Ask for row after row, each when the one before is answered, or with several under way.
 
     Parameters
     ----------
@@ -39,6 +40,7 @@ def run(
     before_row : called with the row's index before it is asked, for example to kill a tier half way
     on_answer : called with every answer and its label, for a live table
     tier_counters : reads what the other tiers have counted, as `LocalCluster.counters`
+    in_flight : rows under way; more than 1 overlaps the device's compute with waiting, as far as the device lets
 
     Returns
     -------
@@ -56,16 +58,21 @@ def run(
             f"run {name!r}: {len(labels)} labels for {sizes} rows; give one label for each row, at least one"
         )
     before = _counts(device, tier_counters)
-    answers = []
-    for row in range(len(labels)):
-        if before_row is not None:
-            before_row(row)
-        answer = device.infer(arrays[0][row] if len(arrays) == 1 else [array[row] for array in arrays])
+    answers: list[Answer] = []
+    samples = _samples(arrays, before_row)
+    for answer in map(device.infer, samples) if in_flight == 1 else device.infer_many(samples):
         answers.append(answer)
         if on_answer is not None:
-            on_answer(answer, int(labels[row]))
+            on_answer(answer, int(labels[len(answers) - 1]))
     after = _counts(device, tier_counters)
     return _result(name, device, answers, labels, {key: value - before.get(key, 0) for key, value in after.items()})
+
+
+def _samples(arrays: tuple[Array, ...], before_row: Callable[[int], None] | None) -> Iterator[Array | list[Array]]:
+    for row in range(len(arrays[0])):
+        if before_row is not None:
+            before_row(row)
+        yield arrays[0][row] if len(arrays) == 1 else [array[row] for array in arrays]
 
 
 def _counts(device: Device, tier_counters: Callable[[], dict[str, float]] | None) -> dict[str, float]:

@@ -95,6 +95,16 @@ class Spooler:
         """Wait until everything kept so far is on disk, or lost."""
         self._queue.join()
 
+    async def wait_empty(self, timeout_s: float) -> bool:
+        """Wait until all is delivered; False when it is not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._queue.unfinished_tasks or len(self.spool):
+                    await self._clock.sleep_async(LOOK_S)
+        except TimeoutError:
+            return False
+        return True
+
     def start(self, upstream: Failover) -> None:
         """Deliver from now on; called in the event loop."""
         self._drain = asyncio.get_running_loop().create_task(self._deliver_all(upstream))
