@@ -41,7 +41,6 @@ _HOME = {
     "open_cascade": "offramp.cascade.store",
     "quantise": "offramp.cascade.quantise",
     "search": "offramp.planning.search",
-    "simulate": "offramp.simulation.simulate",
 }
 
 __all__ = [
@@ -75,7 +74,6 @@ __all__ = [
     "open_cascade",
     "quantise",
     "search",
-    "simulate",
 ]
 
 if TYPE_CHECKING:
@@ -103,7 +101,6 @@ if TYPE_CHECKING:
     from offramp.records.records import Records
     from offramp.runtime.answer import Answer
     from offramp.runtime.device import Device
-    from offramp.simulation.simulate import simulate
 
 
 def __getattr__(name: str) -> Any:
