@@ -24,6 +24,7 @@ from offramp.runtime.access import Access
 from offramp.runtime.answering import Answering
 from offramp.runtime.channel import server_options
 from offramp.runtime.failover import Failover
+from offramp.runtime.health import Health, health_handlers
 from offramp.runtime.limits import Limits
 from offramp.runtime.metrics import start_metrics
 from offramp.runtime.parent import parent_gone
@@ -136,7 +137,8 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
         interceptors=security.interceptors(), options=options, maximum_concurrent_rpcs=limits.max_streams
     )
     service = Service(answering)
-    server.add_generic_rpc_handlers((handlers(service),))
+    health = Health(answering)
+    server.add_generic_rpc_handlers((handlers(service), health_handlers(health)))
     port = security.listen(server, where)
     metrics_port, rest_port = serving.metrics_port, serving.rest_port
     exposed = None if metrics_port is None else start_metrics(tier.counters, metrics_port, where.host)
@@ -151,6 +153,7 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
     sys.stdout.flush()
     await told.wait()
     answering.draining = True  # new requests are refused
+    health.end()
     await _drain(service, limits.max_drain_s)
     await service.end_streams()
     if rest is not None:

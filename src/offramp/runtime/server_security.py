@@ -16,13 +16,13 @@ from offramp.errors import AddressInUse, ConfigError
 from offramp.links.address import Address
 from offramp.links.network import Network
 from offramp.runtime.certificates import Identity, read_authorities
+from offramp.runtime.health import CHECK, WATCH
 from offramp.runtime.tokens import Token, token_for
 
 __all__ = ["ServerSecurity"]
 
 #: calls that say no more than that a server is there, so that health checks need no token
-_OPEN = ("ServerLive", "ServerReady")
-_SERVICE = "/inference.GRPCInferenceService/"
+_OPEN = ("/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady", CHECK, WATCH)
 
 _log = logging.getLogger(__name__)
 
@@ -144,12 +144,11 @@ class _TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
 
     def __init__(self, token: Token) -> None:
         self._token = token
-        self._open = {_SERVICE + name for name in _OPEN}
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """Let a call through, or answer it with ``UNAUTHENTICATED``."""
         handler = await continuation(details)
-        if handler is None or details.method in self._open:
+        if handler is None or details.method in _OPEN:
             return handler
         header = next((value for key, value in details.invocation_metadata if key == "authorization"), None)
         if isinstance(header, bytes):
