@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,55 +11,24 @@ from offramp.errors import DeadlineExceeded, LinkDown, LinkError, Overloaded, Sa
 from offramp.runtime.batcher import Batcher
 from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
 from offramp.runtime.failover import Failover
+from offramp.runtime.job import Job
 from offramp.runtime.limits import Limits
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
-from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
+from offramp.runtime.requests import build_request, parse_header, parse_tensors
 from offramp.runtime.responses import add_stamps, build_response, parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
-from offramp.runtime.stamps import Stamps
 from offramp.runtime.status import status_of
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tracing import RequestSpan
 from offramp.runtime.work import Work
 
-__all__ = ["Answering", "Job"]
+__all__ = ["Answering"]
 
 #: computing longer than this happens in a thread, so that health checks are answered meanwhile
 INLINE_S = 0.002
 #: share of the remaining time, and least seconds, kept for bringing an answer back
 KEEP_SHARE, KEEP_S = 0.05, 0.002
-
-
-@dataclass(slots=True)
-class Job:
-    """A request under way; ``response`` is there when it is done, ``run`` when this tier has computed.
-
-    ``work`` is there while it is one of several that are computed in turn.
-    ``payloads`` are the survivors' tensors, encoded. The seconds stay 0 for what does not happen here.
-    """
-
-    message: pb.ModelInferRequest
-    request_id: str
-    header: Header
-    route: Route
-    begin_s: float
-    deadline_s: float | None
-    span: RequestSpan
-    run: TierRun | None = None
-    work: Work | None = None
-    payloads: list[bytes] = field(default_factory=list)
-    response: pb.ModelInferResponse | None = None
-    started_s: float = 0.0
-    decoded_s: float = 0.0
-    computed_s: float = 0.0
-    sent_s: float = 0.0
-    heard_s: float = 0.0
-
-    def stamps(self, now_s: float) -> Stamps:
-        """When this tier did what, if it is done now."""
-        times_s = (self.begin_s, self.started_s, self.decoded_s, self.computed_s, self.sent_s, self.heard_s, now_s)
-        return Stamps(*accumulate(times_s, max))
 
 
 class Answering:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -136,7 +137,10 @@ class Batcher:
         """Until when a part may wait for company: never so long that it would be late."""
         work, route = part.work, part.work.route
         needed_s = self._tier.expected_s(route, part.stage.cut, route.stop, len(part))
-        return min(work.begin_s + self.limits.max_wait_s, work.due_s - 2 * needed_s)
+        return min(
+            work.begin_s + self.limits.max_wait_s,
+            (math.inf if work.deadline_s is None else work.deadline_s) - 2 * needed_s,
+        )
 
     def _compute(self, parts: Sequence[Part], alone: bool, crowded: bool) -> Outcome:
         rows = sum(map(len, parts))

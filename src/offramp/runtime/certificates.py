@@ -46,11 +46,11 @@ class Identity:
         ------
         ConfigError : a file cannot be read, a certificate is not valid now, or the key belongs to another one
         """
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
         chain, secret = _bytes_of(certificate, "certificate"), _bytes_of(key, "key")
         own = _certificates(chain, certificate)
         require_valid(own, str(certificate), now)
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
         try:
             private: Any = load_pem_private_key(secret, None)
         except (ValueError, TypeError) as error:

@@ -12,8 +12,9 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from offramp.errors import LinkDown, OfframpError, SampleError
-from offramp.runtime.answering import Answering, Job
+from offramp.runtime.answering import Answering
 from offramp.runtime.description import Description
+from offramp.runtime.job import Job
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.status import failure, status_of, stream_error
 

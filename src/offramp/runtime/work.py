@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,6 +21,9 @@ __all__ = ["Part", "Stage", "Work"]
 Array = NDArray[Any]
 #: the tensors of all rows, and what the exits before answered (e, n), where that was sent along
 Inputs = tuple[tuple[Array, ...], Array | None]
+
+#: so urgent is a request without a deadline, so that those with one cannot keep it waiting for ever
+PATIENCE_S = 30.0
 
 _sequence = itertools.count()
 
@@ -89,8 +91,8 @@ class Work:
 
     @property
     def due_s(self) -> float:
-        """Its deadline; infinite where it has none."""
-        return math.inf if self.deadline_s is None else self.deadline_s
+        """When its turn should have come: its deadline; where it has none, not later than a patient one's."""
+        return self.begin_s + PATIENCE_S if self.deadline_s is None else self.deadline_s
 
     def whole(self) -> Part:
         """All of it as one part."""

@@ -12,8 +12,8 @@ __all__ = ["WorkQueue"]
 class WorkQueue:
     """Parts of requests that wait, each with those it can be computed with; not locked.
 
-    The stage whose most urgent part has the earliest deadline comes first; equal ones, or those without,
-    in the order in which their requests came. So rows that have begun go on before new ones.
+    The stage whose most urgent part has the earliest deadline comes first, equal ones in the order in which their
+    requests came. So rows that have begun go on before new ones.
     """
 
     def __init__(self) -> None:
