@@ -99,6 +99,14 @@ def test_bad_samples_and_cancelled_ones_give_their_place_back(cascade: Cascade) 
             cancelled.result()
 
 
+def test_closing_answers_what_was_submitted(cascade: Cascade) -> None:
+    plan, rows = plan_of(cascade, PLACEMENT, GATES), tiny_rows(50)
+    with Device(cascade, plan, "127.0.0.1:9", max_in_flight=50) as device:
+        pending = [device.submit(row) for row in rows]
+    answers = [future.result(0) for future in pending]
+    _check(answers, local_chain(cascade, rows, (0.0, 0.0)), local_chain(cascade, rows, GATES))
+
+
 def test_one_in_flight_is_the_least(cascade: Cascade) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         Device(cascade, plan_of(cascade, ("device",) * 3, GATES), max_in_flight=0)

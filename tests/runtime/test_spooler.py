@@ -190,3 +190,5 @@ def test_one_that_cannot_be_written_is_counted(cascade: Cascade, tmp_path: Path)
     assert (spooler.spool.stored, spooler.spool.lost) == (1, 1)
     spooler.close()
     spooler.close()
+    spooler.keep((np.zeros((1, 4), np.float32),), answer, "plan")
+    assert spooler.spool.lost == 2

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from offramp.errors import DeadlineExceeded, LinkDown, PayloadTooLarge, PeerRefused
+from offramp.errors import DeadlineExceeded, LinkDown, Overloaded, PayloadTooLarge, PeerRefused
+from offramp.runtime import upstream as upstream_module
 from offramp.runtime.counters import Counters
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -146,3 +147,59 @@ def test_garbage_breaks_the_stream_and_nothing_else() -> None:
 
     with fake_peer(garbage) as address, connected(address) as upstream:
         run_in_background(ask(upstream))
+
+
+def test_only_so_many_are_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream_module, "MAX_IN_FLIGHT", 3)
+
+    async def silence(request: pb.ModelInferRequest) -> None:
+        """Take the request, say nothing."""
+
+    async def ask(upstream: Upstream) -> None:
+        waiting = [asyncio.create_task(upstream.send(pb.ModelInferRequest(), 30.0)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="3 requests are in flight already"):
+            await upstream.send(pb.ModelInferRequest(), 30.0)
+        waiting[0].cancel()
+        await asyncio.wait(waiting[:1])
+        with pytest.raises(DeadlineExceeded):  # there is room for it
+            await upstream.send(pb.ModelInferRequest(), 0.05)
+        for task in waiting[1:]:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+    with fake_peer(silence) as address, connected(address) as upstream:
+        run_in_background(ask(upstream))
+
+
+def test_mail_nobody_waits_for_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that does not read lets messages pile up, but not those that were given up."""
+    monkeypatch.setattr(upstream_module, "MAX_IN_FLIGHT", 4)
+
+    async def ask(upstream: Upstream) -> None:
+        monkeypatch.setattr(upstream._has_mail, "set", lambda: None)  # the writer sleeps on
+        for _ in range(50):
+            with pytest.raises(DeadlineExceeded):
+                await upstream.send(pb.ModelInferRequest(), 0.001)
+        assert len(upstream._outbox) <= 4
+
+    with fake_peer(echo) as address, connected(address) as upstream:
+        run_in_background(ask(upstream))
+
+
+def test_a_connection_that_fails_in_an_unforeseen_way_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(upstream_module, "BACKOFF_S", (0.01, 0.02))
+    hold, failures = Upstream._hold_stream, [3]
+
+    async def stumble(upstream: Upstream) -> None:
+        if failures[0]:
+            failures[0] -= 1
+            raise RuntimeError("gRPC stumbles")
+        await hold(upstream)
+
+    monkeypatch.setattr(Upstream, "_hold_stream", stumble)
+    with fake_peer(echo) as address, connected(address) as upstream:
+        assert run_in_background(upstream.send(pb.ModelInferRequest(model_name="a"), 5.0)).model_name == "a"
+    assert [record.getMessage().count("is made anew") for record in caplog.records] == [1, 1, 1]

@@ -303,7 +303,7 @@ class Device:
         return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))
 
     def close(self) -> None:
-        """Close the link, and the spool; may be called twice."""
+        """Answer what was submitted, then close the link and the spool; may be called twice."""
         self._pipeline.close()
         upstream, self._asking.upstream = self._asking.upstream, None
         spooler = self._accounts.spooler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -50,14 +50,20 @@ class Pipeline:
         self._accounts = accounts
         self._one_row = one_row
         self._worker: ThreadPoolExecutor | None = None
+        self._submitted: set[Future[Answer]] = set()
 
     def submit(self, following: Following, sample: Any, mode: Mode, budget_s: float) -> Future[Answer]:
         """Ask for one sample; blocks until it is accepted."""
         self.slots.take()
         answer = self._answer(following, sample, mode, budget_s)
         future = asyncio.run_coroutine_threadsafe(answer, background_loop())
-        future.add_done_callback(lambda _: self.slots.give())
+        self._submitted.add(future)
+        future.add_done_callback(self._done)
         return future
+
+    def _done(self, future: Future[Answer]) -> None:
+        self._submitted.discard(future)
+        self.slots.give()
 
     async def infer(self, following: Following, sample: Any, mode: Mode, budget_s: float) -> Answer:
         """Ask for one sample in any event loop."""
@@ -90,7 +96,8 @@ class Pipeline:
         return inputs, *self._asking.ask(following, inputs, mode, deadline_s), started_s
 
     def close(self) -> None:
-        """Compute what was accepted, then let the thread end; may be called twice."""
+        """Wait until what was submitted is answered, then let the thread end; may be called twice."""
+        wait(list(self._submitted))
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.shutdown(wait=False)

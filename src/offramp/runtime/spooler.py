@@ -67,6 +67,7 @@ class Spooler:
         self._thread = threading.Thread(target=self._store, name="spool", daemon=True)
         self._thread.start()
         self._drain: asyncio.Task[None] | None = None
+        self._closed = False
 
     def keep(self, inputs: tuple[Array, ...], answer: Answer, plan_id: str) -> None:
         """Keep a sample that was answered degraded; a refused one would be refused again, and is not kept."""
@@ -77,6 +78,8 @@ class Spooler:
             copies, answer.degraded, answer.label, answer.confidence, answer.exit, plan_id, self._wall()
         )
         try:
+            if self._closed:
+                raise queue.Full
             self._queue.put_nowait(sample)
         except queue.Full:
             self.spool.lost += 1
@@ -117,7 +120,8 @@ class Spooler:
 
     def close(self) -> None:
         """Write what waits, and close the spool; may be called twice."""
-        if self._thread.is_alive():
+        if not self._closed:
+            self._closed = True
             self._queue.put(None)
             self._thread.join()
         self.spool.close()
