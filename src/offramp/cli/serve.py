@@ -25,6 +25,7 @@ def serve(
     max_message_bytes: int = typer.Option(64 * 2**20, min=1, help="Size of one message."),
     max_streams: int = typer.Option(1024, min=1, help="Calls open at a time."),
     max_connections: int = typer.Option(1024, min=1, help="Connections open at a time."),
+    max_plans: int = typer.Option(64, min=0, help="Plans taken from clients that adapt; 0 takes none."),
     max_drain_s: float = typer.Option(1.0, min=0.0, help="Seconds to finish what is under way when told to end."),
     parent_pid: int | None = typer.Option(None, hidden=True),
 ) -> None:
@@ -39,6 +40,7 @@ def serve(
         max_message_bytes=max_message_bytes,
         max_streams=max_streams,
         max_connections=max_connections,
+        max_plans=max_plans,
         max_drain_s=max_drain_s,
     )
     serve_tier(

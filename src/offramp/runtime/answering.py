@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError, Overloaded, SampleError
 from offramp.runtime.batcher import Batcher
+from offramp.runtime.control import LINK_BYTES
 from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
 from offramp.runtime.failover import Failover
 from offramp.runtime.job import Job
@@ -251,9 +252,15 @@ class Answering:
     ) -> pb.ModelInferResponse:
         job.sent_s = self._clock.now()
         try:
-            return await upstream.send(request, timeout_s)
+            reply = await upstream.send(request, timeout_s)
         finally:
             job.heard_s = self._clock.now()
+        if job.header.stamped:
+            job.link_bytes = {f"{LINK_BYTES}.{self.tier.name}": request.ByteSize() + reply.ByteSize()}
+            job.link_bytes |= {
+                key: value.int64_param for key, value in reply.parameters.items() if key.startswith(LINK_BYTES)
+            }
+        return reply
 
     def _next(self, route: Route) -> Failover:
         if self.upstream is None or route.next_tier is None:
@@ -284,6 +291,8 @@ class Answering:
         return self._done(job, build_response(self.tier.manifest.name, job.request_id, rows, job.header.outputs))
 
     def _done(self, job: Job, response: pb.ModelInferResponse) -> pb.ModelInferResponse:
+        for name, crossed in job.link_bytes.items():
+            response.parameters[name].int64_param = crossed
         self._counters.bytes_out += response.ByteSize()
         self._counters.add_latency(self._clock.now() - job.begin_s)
         job.span.end()

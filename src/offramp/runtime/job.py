@@ -40,6 +40,8 @@ class Job:
     computed_s: float = 0.0
     sent_s: float = 0.0
     heard_s: float = 0.0
+    #: what crossed the links beyond, by the tier that sent it, where stamps were asked for
+    link_bytes: dict[str, int] = field(default_factory=dict)
 
     def stamps(self, now_s: float) -> Stamps:
         """When this tier did what, if it is done now."""

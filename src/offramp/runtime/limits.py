@@ -25,6 +25,7 @@ class Limits:
     max_message_bytes : size of one message
     max_streams : calls open at a time, streams and single ones together
     max_connections : connections open at a time
+    max_plans : plans taken from clients that announce them while it runs, those used last kept; 0 takes none
     max_drain_s : seconds that requests under way get to finish when the tier is told to end
 
     Raises
@@ -46,6 +47,7 @@ class Limits:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_streams: int = 1024
     max_connections: int = 1024
+    max_plans: int = 64
     max_drain_s: float = 1.0
 
     def __post_init__(self) -> None:
@@ -53,6 +55,8 @@ class Limits:
             value = getattr(self, f"max_{name}")
             if not (isinstance(value, int) and value >= 1):
                 raise ConfigError(f"max_{name} must be a whole number of at least 1, not {value!r}")
+        if not (isinstance(self.max_plans, int) and self.max_plans >= 0):
+            raise ConfigError(f"max_plans must be a whole number, zero or more, not {self.max_plans!r}")
         for name in ("max_wait_s", "max_drain_s"):
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds >= 0):

@@ -13,6 +13,8 @@ from google.protobuf.message import DecodeError
 
 from offramp.errors import LinkDown, OfframpError, SampleError
 from offramp.runtime.answering import Answering
+from offramp.runtime.control import is_control
+from offramp.runtime.controlling import Controlling
 from offramp.runtime.description import Description
 from offramp.runtime.job import Job
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -47,6 +49,7 @@ class Service:
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
         self._description = Description(answering)
+        self._controlling = Controlling(answering)
         self._streams: set[Any] = set()
         self._tasks = 0
 
@@ -76,6 +79,7 @@ class Service:
     async def ModelStreamInfer(self, requests: AsyncIterator[pb.ModelInferRequest], context: Any) -> None:
         """The data plane: responses come as they are ready; an error ends its request, not the stream."""
         working: set[asyncio.Task[None]] = set()
+        controlling: set[asyncio.Task[None]] = set()
         turn = asyncio.Lock()
         self._streams.add(context)
         try:
@@ -83,15 +87,22 @@ class Service:
                 if isinstance(request, _Unreadable):  # whose it was cannot be known, so all of the stream ends
                     raise await _abort(context, request.error)
                 request_id = request.id
-                try:
-                    job = self._answering.start(request)
-                except Exception as error:
-                    await _write(context, turn, _failed(request_id, error))
-                    continue
-                if job.response is not None:
-                    await _write(context, turn, pb.ModelStreamInferResponse(infer_response=job.response))
-                    continue
-                task = asyncio.create_task(self._complete(job, context, turn))
+                if is_control(request):
+                    task = asyncio.create_task(self._control(request, context, turn))
+                    controlling.add(task)
+                    task.add_done_callback(controlling.discard)
+                else:
+                    if controlling and not self._knows(request):
+                        await asyncio.wait(controlling)  # its plan may be among those just announced
+                    try:
+                        job = self._answering.start(request)
+                    except Exception as error:
+                        await _write(context, turn, _failed(request_id, error))
+                        continue
+                    if job.response is not None:
+                        await _write(context, turn, pb.ModelStreamInferResponse(infer_response=job.response))
+                        continue
+                    task = asyncio.create_task(self._complete(job, context, turn))
                 self._tasks += 1
                 working.add(task)
                 task.add_done_callback(working.discard)
@@ -113,6 +124,17 @@ class Service:
             reply = pb.ModelStreamInferResponse(infer_response=await self._answering.complete(job))
         except Exception as error:
             reply = _failed(job.request_id, error)
+        await _write(context, turn, reply)
+
+    def _knows(self, request: pb.ModelInferRequest) -> bool:
+        plan = request.parameters.get("plan")
+        return plan is None or self._answering.tier.knows(plan.string_param)
+
+    async def _control(self, request: pb.ModelInferRequest, context: Any, turn: asyncio.Lock) -> None:
+        try:
+            reply = pb.ModelStreamInferResponse(infer_response=await self._controlling.answer(request))
+        except Exception as error:
+            reply = _failed(request.id, error)
         await _write(context, turn, reply)
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Any) -> pb.ServerLiveResponse:

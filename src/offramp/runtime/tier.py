@@ -20,6 +20,7 @@ from offramp.confidence.gates import ExitEvidence
 from offramp.errors import ConfigError, RecordMismatch
 from offramp.planning.plan import Plan
 from offramp.runtime.counters import Counters
+from offramp.runtime.learned import LearnedRoutes
 from offramp.runtime.leaving import Leaving
 from offramp.runtime.paced import PacedSegment
 from offramp.runtime.route import Route
@@ -96,6 +97,8 @@ class Tier:
         self.counters = Counters(name, len(self.exit_of), len(exits))
         self._segments: dict[tuple[int, str], PacedSegment] = {}
         self._routes: dict[str, Route] = {}
+        #: plans it was told of while running
+        self.learned = LearnedRoutes()
         for plan in plans:
             self.add(plan)
         if not self._routes:
@@ -110,6 +113,21 @@ class Tier:
         RecordMismatch : it belongs to another cascade
         ConfigError : it does not fit the cascade or does not know the tier
         """
+        route = self._checked(plan)
+        return self._routes.setdefault(route.plan_id, route)
+
+    def learn(self, plan: Plan) -> Route:
+        """Take in a plan that was announced; unlike those given, it may be forgotten again (see `LearnedRoutes`).
+
+        Raises
+        ------
+        RecordMismatch, ConfigError : as `add`, or none is taken here
+        """
+        route = self._checked(plan)
+        return self._routes.get(route.plan_id) or self.learned.put(route)
+
+    def _checked(self, plan: Plan) -> Route:
+        """The route of a plan that fits."""
         plan.require(self.fingerprint)
         exits = sum(1 for index in self.exit_of if index is not None)
         if len(plan.placement) != len(self.exit_of) or len(plan.temperatures) != exits:
@@ -120,7 +138,7 @@ class Tier:
         self._require_samples(plan)
         route = Route.of(plan, self.name, len(self.exit_of))
         self._try_gates(route)
-        return self._routes.setdefault(route.plan_id, route)
+        return route
 
     def _try_gates(self, route: Route) -> None:
         """Score one row with every gate, so that a gate of another cascade is refused before there are any."""
@@ -152,14 +170,20 @@ class Tier:
         try:
             return self._routes[plan_id]
         except KeyError:
+            if (route := self.learned.get(plan_id)) is not None:
+                return route
             raise RecordMismatch(
                 f"tier {self.name!r} has no plan {plan_id!r}; it has {', '.join(self._routes)}: "
                 "give the server the plan file the device uses"
             ) from None
 
+    def knows(self, plan_id: str) -> bool:
+        """Whether it has this plan; every tier has a default, which goes without an id."""
+        return not plan_id or plan_id in self._routes or plan_id in self.learned
+
     @property
     def plan_ids(self) -> tuple[str, ...]:
-        """Ids of the plans it knows, the default first."""
+        """Ids of the plans it was given, the default first."""
         return tuple(self._routes)
 
     def segment(self, route: Route, index: int) -> PacedSegment:

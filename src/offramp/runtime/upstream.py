@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import grpc
@@ -70,6 +71,8 @@ class Upstream:
         self._why = "not connected yet"
         self._told: str | None = None
         self._closed = False
+        #: what is sent first on every new stream: ids and serialised requests nobody waits for
+        self.greeting: Callable[[], Iterable[tuple[str, bytes]]] = tuple
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -177,6 +180,8 @@ class Upstream:
             while not self._closed:
                 await self._ready(channel)
                 self._call = open_stream(metadata=self._access.metadata)
+                for request_id, data in self.greeting():
+                    self.submit(request_id, data, _Unheard())
                 self._up.set()
                 self._counters.connections += 1
                 writer = asyncio.create_task(self._write_all(self._call))
@@ -259,6 +264,19 @@ class Upstream:
         for waiter in waiting.values():
             if not waiter.done():
                 waiter.set_exception(self.down())
+
+
+class _Unheard:
+    """Takes the answer to a greeting; whatever it says, nobody waits."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, result: object, /) -> None:
+        """Nothing to do."""
+
+    def set_exception(self, exception: object, /) -> None:
+        """Nothing to do."""
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
