@@ -420,3 +420,21 @@ def test_too_many_under_way_are_refused(cascade: Cascade) -> None:
         answering.in_flight = 3
         with pytest.raises(Overloaded, match="3 requests are under way, at most 3 may"):
             asyncio.run(answering.answer(request(cascade, plan, tiny_rows(1), "0")))
+
+
+def test_a_defect_leaves_nobody_waiting(cascade: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(cascade, CLOUD, GATES)
+    messages = [request(cascade, plan, tiny_rows(2), str(i)) for i in range(3)]
+
+    def broken(parts: Any) -> Any:
+        raise MemoryError("no room")
+
+    with answering_for(cascade, plan) as answering:
+        with monkeypatch.context() as patch:
+            patch.setattr(answering.batcher._queue, "take", broken)
+            assert [type(reply) for reply in together(answering, messages)] == [MemoryError] * 3
+        assert not answering.busy
+        with monkeypatch.context() as patch:
+            patch.setattr("offramp.runtime.batcher.compute", lambda *given, **more: broken(given))
+            assert [type(reply) for reply in together(answering, messages)] == [MemoryError] * 3
+        check(cascade, together(answering, messages), [tiny_rows(2)] * 3)

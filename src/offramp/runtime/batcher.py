@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import threading
@@ -104,23 +105,33 @@ class Batcher:
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """The thread: one batch after the other while anybody waits."""
-        while True:
+        try:
+            while self._one_batch(loop):
+                pass
+        except Exception as error:  # a defect: nobody must be left waiting, and the next request starts anew
+            _log.exception("the queue failed")
             with self._changed:
-                parts = self._next()
-                if not parts:
-                    self._busy = False
-                    return
-                alone = not self._queue
-                crowded = self._queue.rows > CROWDED_SHARE * self.limits.max_queue_rows
-            outcome = self._compute(parts, alone, crowded)
-            with self._changed:
-                for part in outcome.going_on:
-                    self._queue.put(part)
-            if outcome.done:
-                try:
-                    loop.call_soon_threadsafe(_deliver, outcome.done)
-                except RuntimeError:  # the loop is closed: nobody waits any more
-                    return
+                works = self._queue.clear()
+                self._busy = False
+            for work in works:
+                work.error = work.error or error
+            _call(loop, works)
+
+    def _one_batch(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Compute what is next; whether there was anything."""
+        with self._changed:
+            parts = self._next()
+            if not parts:
+                self._busy = False
+                return False
+            alone = not self._queue
+            crowded = self._queue.rows > CROWDED_SHARE * self.limits.max_queue_rows
+        outcome = self._compute(parts, alone, crowded)
+        with self._changed:
+            for part in outcome.going_on:
+                self._queue.put(part)
+        _call(loop, outcome.done)
+        return True
 
     def _next(self) -> Sequence[Part]:
         """The next batch, waited for as long as the limits allow; with the lock held."""
@@ -155,6 +166,13 @@ class Batcher:
             for work in works:
                 work.error = work.error or error
             return Outcome(done=list(works))
+
+
+def _call(loop: asyncio.AbstractEventLoop, works: Sequence[Work]) -> None:
+    """Have the loop hand results out."""
+    if works:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_deliver, works)
 
 
 def _deliver(works: Sequence[Work]) -> None:

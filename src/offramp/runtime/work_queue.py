@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from offramp.runtime.work import Part, Stage
+from offramp.runtime.work import Part, Stage, Work
 
 __all__ = ["WorkQueue"]
 
@@ -67,6 +67,14 @@ class WorkQueue:
             heappush(heap, entry)
         self._forget(stage, max_rows - room)
         return taken
+
+    def clear(self) -> list[Work]:
+        """Let go of everybody; returns whose rows they were."""
+        works = {entry[3].work.sequence: entry[3].work for heap in self._stages.values() for entry in heap}
+        self._stages.clear()
+        self._rows.clear()
+        self.rows = 0
+        return list(works.values())
 
     def _forget(self, stage: Stage, rows: int) -> None:
         self.rows -= rows
