@@ -131,6 +131,31 @@ def _closed(one: socket.socket) -> bool:
         return True
 
 
+def test_a_client_that_never_reads_holds_up_nobody(live: Live) -> None:
+    request = request_for(live.world.cascade, live.world.plan, tiny_rows(500)).SerializeToString()
+    stop = threading.Event()
+
+    def requests() -> Iterator[bytes]:
+        for _ in range(20_000):
+            if stop.is_set():
+                return
+            yield request
+
+    before = resident_bytes(live.server.pid)
+    with grpc.insecure_channel(live.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        call: Any = channel.stream_stream(SERVICE + "ModelStreamInfer", None, None)(requests(), timeout=60)
+        try:
+            next(call)  # one answer, and no more
+            good = request_for(live.world.cascade, live.world.plan, tiny_rows(5)).SerializeToString()
+            codes = Counter(code_of(live, good) for _ in range(20))
+            assert set(codes) <= {"OK", "RESOURCE_EXHAUSTED"}  # in a crowd, but answered: at once, or refused at once
+            assert resident_bytes(live.server.pid) - before < 2**27
+        finally:
+            stop.set()
+            call.cancel()
+    assert answers(live)
+
+
 def test_connections_beyond_the_limit_are_closed(live: Live) -> None:
     assert answers(live)
     host, port = live.address.split(":")
