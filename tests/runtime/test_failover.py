@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
 
 from offramp.errors import BreakerOpen, ConfigError, DeadlineExceeded, LinkDown, Overloaded, PeerRefused
 from offramp.runtime.counters import Counters
+from offramp.runtime.delivery import Delivery
 from offramp.runtime.failover import Failover
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -253,6 +255,29 @@ def test_many_at_once_over_two_peers_that_fail() -> None:
         assert failover.in_flight == 0
     assert [name.partition(":")[2] for name in found] == [str(index) for index in range(200)]
     assert {name.partition(":")[0] for name in found} >= {"first"}
+
+
+class GivesUpInThisMoment(Future[pb.ModelInferResponse]):
+    """Was not done when asked, and is cancelled before it is told."""
+
+    def done(self) -> bool:
+        self.cancel()
+        return False
+
+
+def test_giving_up_while_the_answer_arrives_breaks_nothing() -> None:
+    async def deliver(failover: Failover) -> None:
+        for _ in range(3):
+            request = pb.ModelInferRequest(id=failover.new_id())
+            waiter = GivesUpInThisMoment()
+            Delivery(failover, failover.choose(), request.id, request.SerializeToString(), waiter, None).start()
+            await eventually(lambda: failover.in_flight == 0)
+
+    peer = Peer("only")
+    with fake_peer(peer) as address, connected([address]) as failover:
+        run_in_background(deliver(failover))
+        assert ask(failover) == "only:x"
+        assert failover.peers[0].upstream._counters.connections == 1
 
 
 def test_servers_must_differ() -> None:

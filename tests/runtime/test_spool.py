@@ -219,6 +219,9 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_bad_settings_are_named(tmp_path: Path) -> None:
+    with Spool(tmp_path / "made") as spool:
+        assert spool.append(b"private")
+    assert {file.stat().st_mode & 0o077 for file in (tmp_path / "made", *(tmp_path / "made").glob("*.spool"))} == {0}
     with pytest.raises(ConfigError, match="a spool needs room"):
         Spool(tmp_path, max_bytes=0)
     (tmp_path / "file").write_text("")

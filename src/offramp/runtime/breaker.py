@@ -66,8 +66,8 @@ class Breaker:
         now: Callable[[], float],
         *,
         failures: int = 5,
-        open_s: float = 0.5,
-        longest_s: float = 10.0,
+        open_s: float = 0.1,
+        longest_s: float = 5.0,
         probes: int = 1,
     ) -> None:
         if failures < 1 or probes < 1:

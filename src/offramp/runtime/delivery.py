@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING
 
 from offramp.errors import LinkError, PayloadTooLarge, PeerRefused
@@ -139,10 +141,11 @@ class Delivery:
         self._finish()
         if self._waiter.done():
             return
-        if reply is not None:
-            self._waiter.set_result(reply)
-        else:
-            self._waiter.set_exception(error)
+        with contextlib.suppress(InvalidStateError):  # another thread may have given up in this moment
+            if reply is not None:
+                self._waiter.set_result(reply)
+            else:
+                self._waiter.set_exception(error)
 
     def _finish(self) -> None:
         if not self._over and self._attempts:

@@ -22,6 +22,7 @@ from offramp.runtime.access import OPEN, Access
 from offramp.runtime.accounts import Accounts
 from offramp.runtime.answer import Answer
 from offramp.runtime.asking import Asking
+from offramp.runtime.breaker import State
 from offramp.runtime.counters import Counters
 from offramp.runtime.failover import Failover
 from offramp.runtime.following import Following
@@ -171,6 +172,12 @@ class Device:
         """Whether there is a link to the next tier right now."""
         upstream = self._asking.upstream
         return upstream is not None and upstream.connected
+
+    @property
+    def breakers(self) -> dict[str, State]:
+        """What the breaker of each server of the next tier is, by address."""
+        upstream = self._asking.upstream
+        return {} if upstream is None else upstream.breakers
 
     @property
     def spool(self) -> Spool | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from offramp.errors import BreakerOpen, ConfigError, DeadlineExceeded, LinkDown, LinkError
-from offramp.runtime.breaker import Admission, Breaker
+from offramp.runtime.breaker import Admission, Breaker, State
 from offramp.runtime.budget import RetryBudget
 from offramp.runtime.delivery import Delivery
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
@@ -125,6 +125,11 @@ class Failover:
     def connected(self) -> bool:
         """Whether there is a stream to any of them right now."""
         return any(peer.upstream.connected for peer in self.peers)
+
+    @property
+    def breakers(self) -> dict[str, State]:
+        """What each server's breaker is, by address."""
+        return {peer.upstream.address: peer.breaker.state for peer in self.peers}
 
     @property
     def address(self) -> str:

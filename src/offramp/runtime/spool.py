@@ -87,7 +87,7 @@ class Spool:
         self._entries: deque[Entry] = deque()
         self._sizes: dict[int, int] = {}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._guard = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigError(f"{self.folder}: cannot spool here ({error.strerror}); choose another folder") from error

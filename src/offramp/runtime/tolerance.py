@@ -29,8 +29,8 @@ class FaultTolerance:
     """
 
     breaker_failures: int = 5
-    breaker_open_s: float = 0.5
-    breaker_longest_s: float = 10.0
+    breaker_open_s: float = 0.1
+    breaker_longest_s: float = 5.0
     retry_share: float = 0.1
     retry_most: float = 10.0
     hedge_quantile: float | None = None
