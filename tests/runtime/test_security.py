@@ -214,6 +214,34 @@ def test_a_renewed_certificate_is_shown_without_a_restart(cascade: Cascade, plan
         assert access.explain(address) is not None
 
 
+def test_a_client_turned_away_reads_its_certificate_again(
+    cascade: Cascade, plan: Plan, certs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offramp.runtime.upstream.EXPLAIN_AGAIN_S", 0.2)
+    network = network_of(certs, "mutual")
+    make_certificates(tmp_path / "other", ["device"])
+    right = {file: (certs / file).read_bytes() for file in ("device.pem", "device.key")}
+    for file in right:
+        (certs / file).write_bytes((tmp_path / "other" / file).read_bytes())
+    access = Access.between(network, "device", "cloud")
+
+    async def ask(address: str) -> Any:
+        upstream = Upstream(address, Counters("device", 3, 3), access=access)
+        upstream.start()
+        try:
+            assert not await upstream.wait_connected(0.5)
+            for file, content in right.items():
+                (certs / file).write_bytes(content)
+            assert await upstream.wait_connected(20.0)
+            return await upstream.send(request_for(cascade, plan, tiny_rows(2)), 10.0)
+        finally:
+            await upstream.close()
+
+    security = ServerSecurity.of(network, "cloud")
+    with serving(cascade, plan, security) as address:
+        assert run_in_background(ask(address)).outputs[0].shape == [2]
+
+
 @pytest.mark.parametrize("tls", [None, "server"])
 def test_a_token_is_asked_for(cascade: Cascade, plan: Plan, certs: Path, tls: str | None) -> None:
     network = network_of(certs, tls, token=True)

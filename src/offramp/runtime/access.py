@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -37,12 +37,14 @@ class Access:
     authorities : PEM of who signs the server's certificate; ``None``: those this machine trusts
     identity : what the client proves itself by, where the server asks
     token : sent with every call
+    authorities_file : where ``authorities`` are from
     """
 
     tls: bool = False
     authorities: bytes | None = None
     identity: Identity | None = None
     token: Token | None = None
+    authorities_file: str | None = None
 
     @classmethod
     def between(cls, network: Network, source: str, target: str) -> Access:
@@ -66,7 +68,21 @@ class Access:
                     "and key to show; add both"
                 )
             identity = Identity.read(mine.certificate, mine.key)
-        return cls(True, None if theirs.ca is None else read_authorities(theirs.ca), identity, token)
+        return cls(True, None if theirs.ca is None else read_authorities(theirs.ca), identity, token, theirs.ca)
+
+    def renewed(self) -> Access:
+        """The same with what its files hold now; itself where that cannot be used."""
+        try:
+            return replace(
+                self,
+                authorities=self.authorities
+                if self.authorities_file is None
+                else read_authorities(self.authorities_file),
+                identity=None if self.identity is None else Identity.read(*self.identity.files),
+            )
+        except ConfigError as error:
+            _log.warning("what is on disk is not used: %s", error)
+            return self
 
     def open_channel(self, address: str, options: list[tuple[str, int]]) -> grpc.aio.Channel:
         """A channel to a server; connects in the background."""

@@ -119,7 +119,8 @@ class PlainUpstream(Upstream):
                 f"{_SERVICE}/ModelInfer", pb.ModelInferRequest.SerializeToString, pb.ModelInferResponse.FromString
             )
             while not self._closed:
-                await self._ready(channel)
+                if not await self._ready(channel):
+                    return
                 why = await self._why_not_ready(ready)
                 if why is None:
                     pause_s = BACKOFF_S[0]

@@ -30,7 +30,7 @@ BACKOFF_S = (0.05, 1.0)
 #: requests in flight on one stream, and messages that wait to be written; beyond that none is taken
 MAX_IN_FLIGHT = 1024
 #: seconds without a secured connection before its reason is looked for: first, and then
-EXPLAIN_AFTER_S, EXPLAIN_AGAIN_S = 1.0, 30.0
+EXPLAIN_AFTER_S, EXPLAIN_AGAIN_S = 1.0, 10.0
 
 
 class Waiter(Protocol):
@@ -178,7 +178,8 @@ class Upstream:
         async with self._access.open_channel(self.address, client_options(self._max_bytes)) as channel:
             open_stream: Any = channel.stream_stream(STREAM_METHOD, None, pb.ModelStreamInferResponse.FromString)
             while not self._closed:
-                await self._ready(channel)
+                if not await self._ready(channel):
+                    return
                 self._call = open_stream(metadata=self._access.metadata)
                 for request_id, data in self.greeting():
                     self.submit(request_id, data, _Unheard())
@@ -192,18 +193,26 @@ class Upstream:
                 pause_s = BACKOFF_S[0] if heard else min(2 * pause_s, BACKOFF_S[1])
                 await asyncio.sleep(pause_s)
 
-    async def _ready(self, channel: grpc.aio.Channel) -> None:
-        """Wait for a connection; where it is secured and does not come, find out why."""
+    async def _ready(self, channel: grpc.aio.Channel) -> bool:
+        """Wait for a connection; where it is secured and does not come, find out why.
+
+        False when certificates were renewed meanwhile: those take a new channel.
+        """
         patience_s = EXPLAIN_AFTER_S if self._access.tls else None
         while True:
             try:
                 async with asyncio.timeout(patience_s):
-                    return await channel.channel_ready()
+                    await channel.channel_ready()
+                return True
             except TimeoutError:
                 why = await asyncio.to_thread(self._access.explain, self.address)
                 if why is not None and why != self._why:
                     self._why = why
                     _log.warning("%s: no connection: %s", self.address, why)
+                renewed = await asyncio.to_thread(self._access.renewed)
+                if renewed != self._access:
+                    self._access = renewed
+                    return False
                 patience_s = EXPLAIN_AGAIN_S
 
     async def _read_all(self, call: Any) -> bool:
