@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from offramp.runtime.answer import Answer
+from offramp.runtime.first_exit import FirstExit
 from offramp.runtime.offload import Offload
 from offramp.runtime.spooler import Spooler
 from offramp.runtime.stamps import Stamps
@@ -31,6 +32,10 @@ class Accounts:
     def __init__(self, tier: Tier, stamped: bool) -> None:
         #: takes samples that were not answered where they should have been
         self.spooler: Spooler | None = None
+        #: told of every finished offload
+        self.observe: Callable[[TierRun, Offload], None] | None = None
+        #: told of every answer, with the row it answers and the id of the plan
+        self.audit: Callable[[tuple[Array, ...], Answer, str], None] | None = None
         self._name = tier.name
         self._now: Callable[[], float] = tier.clock.now
         self._counters = tier.counters
@@ -61,6 +66,8 @@ class Accounts:
                 sent[index] = offload.sent_bytes // len(run.survivors)
             counters.bytes_out += offload.sent_bytes
             counters.bytes_in += offload.reply.ByteSize() if offload.reply is not None else 0
+        if offload is not None and self.observe is not None:
+            self.observe(run, offload)
         counters.requests += 1
         counters.rows += count
         compute_s = {tier: seconds / count for tier, seconds in rows.compute_s.items()}
@@ -89,23 +96,35 @@ class Accounts:
                 counters.add_degraded(reason)
                 if self.spooler is not None:
                     self.spooler.keep(tuple(array[index : index + 1] for array in inputs), answer, plan_id)
+            if self.audit is not None:
+                self.audit(tuple(array[index : index + 1] for array in inputs), answer, plan_id)
             answers.append(answer)
         return answers
 
     def left_first(
-        self, cut: int, values: list[Array], confidence: float, ran_s: float, begin_s: float, end_s: float
+        self,
+        first: FirstExit,
+        row: Array,
+        values: list[Array],
+        confidence: float,
+        ran_s: float,
+        begin_s: float,
+        end_s: float,
     ) -> Answer:
-        """The answer of a sample that left at the first exit, which lies before ``cut``."""
+        """The answer of a sample that left at the first exit."""
         counters = self._counters
         counters.requests += 1
         counters.rows += 1
-        for index in range(cut):
+        for index in range(first.cut):
             counters.rows_executed[index] += 1
         counters.exit_rows[0] += 1
         latency_s = end_s - begin_s
         counters.add_latency(latency_s)
         name = self._name
-        return Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
+        answer = Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
+        if self.audit is not None:
+            self.audit((row,), answer, first.route.plan_id)
+        return answer
 
     def _stamps(
         self, run: TierRun, offload: Offload | None, begin_s: float, started_s: float, left_s: float

@@ -20,8 +20,11 @@ from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
 from offramp.runtime.access import OPEN, Access
 from offramp.runtime.accounts import Accounts
+from offramp.runtime.adapting import Adaptation, Adapter
+from offramp.runtime.announcer import Announcer
 from offramp.runtime.answer import Answer
 from offramp.runtime.asking import Asking
+from offramp.runtime.auditing import Audit, Auditor
 from offramp.runtime.breaker import State
 from offramp.runtime.counters import Counters
 from offramp.runtime.failover import Failover
@@ -29,6 +32,7 @@ from offramp.runtime.following import Following
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.modes import Mode, mode_named
 from offramp.runtime.pipeline import Pipeline
+from offramp.runtime.route import Route
 from offramp.runtime.spool import Spool
 from offramp.runtime.spooler import LateAnswer, Spooler
 from offramp.runtime.tier import Tier
@@ -73,6 +77,8 @@ class Device:
     max_in_flight : samples under way at a time
     spool : keeps samples that were answered degraded, and delivers them later; a folder, or a `Spool`
     on_late_answer : called in a thread with every `SpooledSample` delivered later and its answer
+    adaptation : follow what its controller chooses while the links change
+    audit : have a share of the samples answered again by the last exit, for the alarm
 
     Raises
     ------
@@ -107,6 +113,8 @@ class Device:
         max_in_flight: int = 64,
         spool: Spool | str | Path | None = None,
         on_late_answer: LateAnswer | None = None,
+        adaptation: Adaptation | None = None,
+        audit: Audit | None = None,
     ) -> None:
         if not slow_down >= 1:
             raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
@@ -121,7 +129,7 @@ class Device:
         self._counters = self._tier.counters
         self._addresses = (upstream,) if isinstance(upstream, str) else tuple(upstream or ())
         self._stamped = stamped
-        self._asking = Asking(self._tier, stamped)
+        self._asking = Asking(self._tier, stamped or adaptation is not None)
         self._accounts = Accounts(self._tier, stamped)
         self._left_first = self._accounts.left_first
         self._pipeline = Pipeline(self._asking, self._accounts, self._one_row, max_in_flight)
@@ -131,8 +139,14 @@ class Device:
         if spool is not None:
             opened = spool if isinstance(spool, Spool) else Spool(spool)
             self._accounts.spooler = Spooler(opened, self.manifest, self._tier.clock, time.time, on_late_answer)
+        #: adapts the plan, and audits answers, where that was asked for
+        self.adapter = None if adaptation is None else Adapter(adaptation, self._tier, plan, self._learn)
+        self.auditor = None if audit is None else Auditor(audit, self._tier, plan)
+        if (self.adapter or self.auditor) and not self._addresses:
+            raise ConfigError("to adapt or to audit the device needs a next tier, but no upstream was given")
         if self._addresses:
             self._asking.upstream = run_in_background(self._connect(tolerance, access))
+            self._start(Announcer(self._asking.upstream, self.manifest.name))
 
     async def _connect(self, tolerance: FaultTolerance | None, access: Access) -> Failover:
         upstreams = [upstream_to(address, self._tier, access=access) for address in self._addresses]
@@ -143,6 +157,14 @@ class Device:
             self._accounts.spooler.start(upstream)
         return upstream
 
+    def _start(self, announcer: Announcer) -> None:
+        if self.adapter is not None:
+            self._accounts.observe = self.adapter.observe
+            self.adapter.start(announcer)
+        if self.auditor is not None:
+            self._accounts.audit = self.auditor.consider
+            self.auditor.start(announcer)
+
     def switch(self, plan: Plan) -> None:
         """Follow another plan from the next sample on; those under way end as they began.
 
@@ -150,7 +172,12 @@ class Device:
         ------
         ConfigError, RecordMismatch : the plan does not fit
         """
-        route = self._tier.add(plan)
+        self._follow(self._tier.add(plan))
+
+    def _learn(self, plan: Plan) -> None:
+        self._follow(self._tier.learn(plan))
+
+    def _follow(self, route: Route) -> None:
         if route.next_tier is not None and not self._addresses and self.mode != "only-device":
             raise ConfigError(
                 f"the plan goes on to tier {route.next_tier!r}, but no upstream was given; pass its HOST:PORT"
@@ -220,9 +247,9 @@ class Device:
         confidence = values[2].item()
         end_s = self._now()
         if confidence >= first.threshold:
-            return self._left_first(first.cut, values, confidence, ran_s, begin_s, end_s)
+            return self._left_first(first, row, values, confidence, ran_s, begin_s, end_s)
         if first.asks_gate and first.leaves(values):
-            return self._left_first(first.cut, values, confidence, ran_s, begin_s, self._now())
+            return self._left_first(first, row, values, confidence, ran_s, begin_s, self._now())
         until_s = begin_s + self.deadline_s
         run = self._asking.go_on(first, values, end_s - ran_s, until_s)
         offload = self._asking.send(first.route, run, until_s)
@@ -312,6 +339,9 @@ class Device:
     def close(self) -> None:
         """Answer what was submitted, then close the link and the spool; may be called twice."""
         self._pipeline.close()
+        for companion in (self.adapter, self.auditor):
+            if companion is not None:
+                companion.close()
         upstream, self._asking.upstream = self._asking.upstream, None
         spooler = self._accounts.spooler
         if upstream is not None:
