@@ -37,6 +37,8 @@ def test_soon_nobody_waits_for_it_any_more(tmp_path: Path, through_edge: bool) -
             assert reasons.count("deadline") < 20  # the rest is not sent, or known to be in vain
             assert set(reasons) <= {"deadline", "breaker_open", "link_down"}
             assert max(answer.latency_s for answer in answers) < 5.0
+            if not through_edge:
+                assert device.breakers[address_of(cloud)] != "closed"
             os.kill(cloud.pid, signal.SIGCONT)
             until(lambda: all(answer.tier == "cloud" for answer in device.infer_batch(rows)))
             after = list(device.infer_many(rows))

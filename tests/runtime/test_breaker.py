@@ -76,6 +76,17 @@ class BreakerMachine(RuleBasedStateMachine):
         elif after == "closed" and before != "closed":
             self.fresh_failures = 0
 
+    @rule()
+    def show_life(self) -> None:
+        """A probe is answered late: the next one may go now, and nothing else changes."""
+        before, opened = self.breaker.state, self.breaker.opened
+        self.breaker.alive()
+        assert (self.breaker.state, self.breaker.opened) == (before, opened)
+        if before != "closed":
+            assert self.breaker.pause_s == OPEN_S
+            self.opened_s = self.clock.now() - OPEN_S
+            self.last_probe_s = None
+
     @precondition(lambda self: self.breaker.state != "closed")
     @rule()
     def probes_close_it(self) -> None:

@@ -169,6 +169,29 @@ def test_a_silent_first_is_replaced_until_it_answers_a_probe() -> None:
         assert ask(failover) == "first:x"
 
 
+def test_a_probe_answered_late_brings_the_next_one_at_once() -> None:
+    """Pauses of an hour, but a sign of life cuts them short."""
+    peer = Peer("only", "hangs")
+    tolerance = FaultTolerance(breaker_failures=1, breaker_open_s=0.05, breaker_longest_s=3600.0)
+    with fake_peer(peer) as address, connected([address], tolerance) as failover:
+        with pytest.raises(DeadlineExceeded):
+            ask(failover, timeout_s=0.05)
+        breaker = failover.peers[0].breaker
+        while breaker.pause_s < 0.4:
+            run_in_background(asyncio.sleep(0.02))
+            with pytest.raises(BreakerOpen):
+                ask(failover, timeout_s=0.02)
+        peer.does, peer.late_s = "answers", 0.2
+        run_in_background(asyncio.sleep(0.5))
+        with pytest.raises(BreakerOpen):
+            ask(failover, timeout_s=0.05)
+        run_in_background(eventually(lambda: breaker.pause_s == 0.05))
+        peer.late_s = 0.0
+        with pytest.raises(BreakerOpen):  # its copy is the probe
+            ask(failover, timeout_s=5.0)
+        run_in_background(eventually(lambda: breaker.state == "closed"))
+
+
 def test_refusing_is_no_silence() -> None:
     with (
         fake_peer(Peer("only", "INVALID_ARGUMENT: no")) as address,

@@ -129,6 +129,13 @@ class Breaker:
                 if self._in_a_row >= self.probes:
                     self._change("closed")
 
+    def alive(self) -> None:
+        """The peer has answered a probe, though not in time: unless the breaker is closed, another may go now."""
+        with self._lock:
+            if self._state != "closed":
+                self._pause_s = self.open_s
+                self._next_s = min(self._next_s, self._now())
+
     def _open(self, pause_s: float) -> None:
         self._change("open")
         self.opened += 1

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery"]
 
-#: seconds after which a copy nobody waits for is given up, where the request has no deadline
-PROBE_S = 10.0
+#: seconds after which a copy nobody waits for is given up, where the request has no deadline; and how long its answer
+#: is a sign of life after the deadline
+PROBE_S, LATE_S = 10.0, 1.0
 
 
 class Delivery:
@@ -116,14 +117,19 @@ class Delivery:
         copy = Delivery(failover, self._choice, message.id, b"", _Nobody(), self.until_s)
         copy._over = True
         copy._try(way, message.SerializeToString())
-        copy._let_run_out()
+        if not copy._attempts[0].over:
+            left_s, loop = self._left_s(), asyncio.get_running_loop()
+            loop.call_later(left_s, copy._attempts[0].miss)
+            loop.call_later(left_s + LATE_S, copy._forget)
 
     def _let_run_out(self) -> None:
         """Those still asked have until the deadline: a late answer is no failure."""
         if all(attempt.over for attempt in self._attempts):
             return
-        left_s = PROBE_S if self.until_s is None else max(0.0, self.until_s - self._failover.now())
-        asyncio.get_running_loop().call_later(left_s, self._forget)
+        asyncio.get_running_loop().call_later(self._left_s(), self._forget)
+
+    def _left_s(self) -> float:
+        return PROBE_S if self.until_s is None else max(0.0, self.until_s - self._failover.now())
 
     def _forget(self, blame: bool = True) -> None:
         for attempt in self._attempts:
@@ -156,11 +162,12 @@ class Delivery:
 class Attempt:
     """One server asked once: where its answer goes."""
 
-    __slots__ = ("_begin_s", "_delivery", "over", "way")
+    __slots__ = ("_begin_s", "_delivery", "_missed", "over", "way")
 
     def __init__(self, delivery: Delivery, way: Way, begin_s: float) -> None:
         self.way = way
         self.over = False
+        self._missed = False
         self._delivery = delivery
         self._begin_s = begin_s
 
@@ -172,6 +179,9 @@ class Attempt:
         """The server's answer."""
         self.over = True
         peer, admission = self.way
+        if self._missed:
+            peer.breaker.alive()
+            return
         peer.latencies_s.append(self._delivery._failover.now() - self._begin_s)
         peer.breaker.record(admission, True)
         self._delivery.answered(reply)
@@ -182,6 +192,12 @@ class Attempt:
         self.way.peer.breaker.record(self.way.admission, isinstance(error, PeerRefused | PayloadTooLarge))
         self._delivery.failed(error)
 
+    def miss(self) -> None:
+        """The deadline has passed: a failure, but an answer may still come and show that the server is alive."""
+        if not self.over and not self._missed:
+            self._missed = True
+            self.way.peer.breaker.record(self.way.admission, False)
+
     def give_up(self, blame: bool) -> None:
         """Nobody waits any more. A server that had less time than its answers usually take is not to blame."""
         if self.over:
@@ -190,7 +206,11 @@ class Attempt:
         peer, admission = self.way
         peer.upstream.forget(self._delivery.request_id)
         usual_s = peer.latency_quantile_s(0.5)
-        if blame and (usual_s is None or self._delivery._failover.now() - self._begin_s >= usual_s):
+        if (
+            blame
+            and not self._missed
+            and (usual_s is None or self._delivery._failover.now() - self._begin_s >= usual_s)
+        ):
             peer.breaker.record(admission, False)
 
 
