@@ -27,12 +27,16 @@ def serve(
     max_connections: int = typer.Option(1024, min=1, help="Connections open at a time."),
     max_plans: int = typer.Option(64, min=0, help="Plans taken from clients that adapt; 0 takes none."),
     max_drain_s: float = typer.Option(1.0, min=0.0, help="Seconds to finish what is under way when told to end."),
+    log_json: bool = typer.Option(False, "--log-json", help="Log events as lines of JSON to stderr."),
     parent_pid: int | None = typer.Option(None, hidden=True),
 ) -> None:
     """Serve a tier over the Open Inference Protocol (gRPC, and REST if asked)."""
+    from offramp.runtime.json_logs import log_as_json
     from offramp.runtime.limits import Limits
     from offramp.runtime.server import serve as serve_tier
 
+    if log_json:
+        log_as_json()
     limits = Limits(
         max_batch_rows=max_batch_rows,
         max_wait_s=max_wait_ms / 1e3,

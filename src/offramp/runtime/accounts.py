@@ -66,8 +66,11 @@ class Accounts:
                 sent[index] = offload.sent_bytes // len(run.survivors)
             counters.bytes_out += offload.sent_bytes
             counters.bytes_in += offload.reply.ByteSize() if offload.reply is not None else 0
-        if offload is not None and self.observe is not None:
-            self.observe(run, offload)
+        if offload is not None:
+            if offload.heard_s:
+                counters.stages["beyond"].add(offload.heard_s - offload.sent_s)
+            if self.observe is not None:
+                self.observe(run, offload)
         counters.requests += 1
         counters.rows += count
         compute_s = {tier: seconds / count for tier, seconds in rows.compute_s.items()}

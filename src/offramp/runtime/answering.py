@@ -295,6 +295,7 @@ class Answering:
             response.parameters[name].int64_param = crossed
         self._counters.bytes_out += response.ByteSize()
         self._counters.add_latency(self._clock.now() - job.begin_s)
+        self._counters.add_stages(job.begin_s, job.started_s, job.decoded_s, job.computed_s, job.sent_s, job.heard_s)
         job.span.end()
         job.response = response
         return response

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["LATENCY_BOUNDS_S", "Counters", "Sample"]
+from offramp.runtime.histogram import Histogram
 
-#: upper bounds of the latency histogram's buckets
-LATENCY_BOUNDS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+__all__ = ["STAGES", "Counters", "Sample"]
+
+#: what a request waits for: its turn, reading its tensors, computing, and the answer of the next tier
+STAGES = ("queue", "read", "compute", "beyond")
 
 
 class Sample(NamedTuple):
@@ -55,13 +56,24 @@ class Counters:
         self.exit_rows = [0] * exits
         self.degraded: dict[str, int] = {}
         self.errors: dict[str, int] = {}
-        self.latency_buckets = [0] * (len(LATENCY_BOUNDS_S) + 1)
-        self.latency_sum_s = 0.0
+        self.latency = Histogram()
+        self.add_latency = self.latency.add
+        #: seconds by what they were spent on, where that was there
+        self.stages = {stage: Histogram() for stage in STAGES}
 
-    def add_latency(self, seconds: float) -> None:
-        """Count one request's latency."""
-        self.latency_buckets[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
-        self.latency_sum_s += seconds
+    def add_stages(
+        self, begin_s: float, started_s: float, read_s: float, computed_s: float, sent_s: float, heard_s: float
+    ) -> None:
+        """Count what one request's time went into, from when each began or ended; 0 is what did not happen."""
+        stages = self.stages
+        if started_s:
+            stages["queue"].add(started_s - begin_s)
+        if read_s:
+            stages["read"].add(read_s - started_s)
+        if computed_s:
+            stages["compute"].add(computed_s - read_s)
+        if heard_s:
+            stages["beyond"].add(heard_s - sent_s)
 
     def add_degraded(self, reason: str, rows: int = 1) -> None:
         """Count rows that an earlier exit than planned had to answer."""
@@ -72,7 +84,7 @@ class Counters:
         self.errors[code] = self.errors.get(code, 0) + 1
 
     def samples(self) -> Iterator[Sample]:
-        """Every count but the latency histogram."""
+        """Every count but the histograms."""
         for metric in (
             "requests",
             "rows",

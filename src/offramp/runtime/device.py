@@ -201,6 +201,11 @@ class Device:
         return upstream is not None and upstream.connected
 
     @property
+    def upstream(self) -> Failover | None:
+        """The servers of the next tier."""
+        return self._asking.upstream
+
+    @property
     def breakers(self) -> dict[str, State]:
         """What the breaker of each server of the next tier is, by address."""
         upstream = self._asking.upstream

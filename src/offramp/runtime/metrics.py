@@ -5,13 +5,15 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from offramp.errors import AddressInUse, LinkDown
-from offramp.runtime.counters import LATENCY_BOUNDS_S, Counters
+from offramp.errors import LinkDown
+from offramp.runtime.counters import Counters
+from offramp.runtime.gauges import GAUGES, Gauges
+from offramp.runtime.metrics_server import Healthy, serve_metrics
 
 __all__ = ["TierCollector", "scrape", "start_metrics"]
 
@@ -32,7 +34,12 @@ _HELP = {
 
 
 class TierCollector(Collector):
-    """Turns a tier's counters into Prometheus metrics when asked.
+    """Turns what a tier has counted, and its state, into Prometheus metrics when asked.
+
+    Parameters
+    ----------
+    counters : of the tier
+    gauges : read its state
 
     Examples
     --------
@@ -41,33 +48,54 @@ class TierCollector(Collector):
     {'tier': 'edge', 'segment': '0'}
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, gauges: Gauges | None = None) -> None:
         self._counters = counters
+        self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        """Every counter, then the latency histogram."""
+        """Every counter and gauge, then the histograms."""
         tier = self._counters.tier
-        families: dict[str, CounterMetricFamily] = {}
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for metric, label, value, count in self._counters.samples():
             if metric not in families:
-                labels = ["tier", label] if label else ["tier"]
-                families[metric] = CounterMetricFamily(f"offramp_{metric}", _HELP[metric], labels=labels)
+                families[metric] = CounterMetricFamily(f"offramp_{metric}", _HELP[metric], labels=_labels(label))
             families[metric].add_metric([tier, value] if label else [tier], count)
+        for metric, label, value, now in () if self._gauges is None else self._gauges():
+            if metric not in families:
+                text, grows = GAUGES[metric]
+                kind = CounterMetricFamily if grows else GaugeMetricFamily
+                families[metric] = kind(f"offramp_{metric}", text, labels=_labels(label))
+            families[metric].add_metric([tier, value] if label else [tier], float(now))
         yield from families.values()
-        yield self._latency()
+        latency = HistogramMetricFamily("offramp_latency_seconds", "Seconds from request to answer", labels=["tier"])
+        latency.add_metric([tier], self._counters.latency.cumulative(), self._counters.latency.sum_s)
+        yield latency
+        stages = HistogramMetricFamily(
+            "offramp_stage_seconds", "Seconds of a request by stage", labels=["tier", "stage"]
+        )
+        for stage, histogram in self._counters.stages.items():
+            stages.add_metric([tier, stage], histogram.cumulative(), histogram.sum_s)
+        yield stages
 
-    def _latency(self) -> HistogramMetricFamily:
-        family = HistogramMetricFamily("offramp_latency_seconds", "Seconds from request to answer", labels=["tier"])
-        buckets, total = [], 0
-        for bound, count in zip((*LATENCY_BOUNDS_S, "+Inf"), list(self._counters.latency_buckets), strict=True):
-            total += count
-            buckets.append((str(bound), float(total)))
-        family.add_metric([self._counters.tier], buckets, self._counters.latency_sum_s)
-        return family
+
+def _labels(label: str) -> list[str]:
+    return ["tier", label] if label else ["tier"]
 
 
-def start_metrics(counters: Counters, port: int, host: str = "127.0.0.1") -> int:
-    """Expose the counters at ``http://HOST:PORT/metrics`` from a daemon thread; 0 takes a free port.
+def start_metrics(
+    counters: Counters,
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    gauges: Gauges | None = None,
+    healthy: Healthy | None = None,
+) -> int:
+    """Expose metrics at ``http://HOST:PORT/metrics`` and ``/healthz`` from a daemon thread; 0 takes a free port.
+
+    Parameters
+    ----------
+    counters, gauges : what there is to show
+    healthy : whether the tier takes requests; ``/healthz`` says so with 200 or 503
 
     Returns
     -------
@@ -78,15 +106,8 @@ def start_metrics(counters: Counters, port: int, host: str = "127.0.0.1") -> int
     AddressInUse : something else listens there
     """
     registry = CollectorRegistry()
-    registry.register(TierCollector(counters))
-    try:
-        server, _ = start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        raise AddressInUse(
-            f"cannot expose metrics on {host}:{port} ({error.strerror}); "
-            "choose another --metrics-port, or 0 for a free one"
-        ) from error
-    return int(server.server_port)
+    registry.register(TierCollector(counters, gauges))
+    return serve_metrics(make_wsgi_app(registry), counters.tier, port, host, healthy)
 
 
 def scrape(host: str, port: int, timeout_s: float = 2.0) -> dict[str, float]:

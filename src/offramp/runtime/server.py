@@ -24,7 +24,9 @@ from offramp.runtime.access import Access
 from offramp.runtime.answering import Answering
 from offramp.runtime.channel import server_options
 from offramp.runtime.failover import Failover
+from offramp.runtime.gauges import tier_gauges
 from offramp.runtime.health import Health, health_handlers
+from offramp.runtime.json_logs import log_as_json
 from offramp.runtime.limits import Limits
 from offramp.runtime.metrics import start_metrics
 from offramp.runtime.parent import parent_gone
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from offramp.runtime.rest import Rest
 
 __all__ = ["main", "serve"]
+
+_log = logging.getLogger(__name__)
 
 #: seconds that connections get to close by themselves
 STOP_S = 0.2
@@ -141,7 +145,7 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
     server.add_generic_rpc_handlers((handlers(service), health_handlers(health)))
     port = security.listen(server, where)
     metrics_port, rest_port = serving.metrics_port, serving.rest_port
-    exposed = None if metrics_port is None else start_metrics(tier.counters, metrics_port, where.host)
+    exposed = None if metrics_port is None else _expose(answering, metrics_port, where.host)
     rest = None if rest_port is None else _rest(answering, security)
     exposed_rest = None if rest is None else await rest.start(Address(where.host, rest_port or 0), security.context())
     await server.start()
@@ -151,7 +155,9 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
     ports = {"port": port, "metrics_port": exposed, "rest_port": exposed_rest}
     sys.stdout.write(json.dumps({"ready": True, **ports}) + "\n")
     sys.stdout.flush()
+    _log.info("ready", extra={"fields": {"tier": tier.name, **ports, "plans": tier.plan_ids}})
     await told.wait()
+    _log.info("draining", extra={"fields": {"tier": tier.name, "in_flight": answering.in_flight}})
     answering.draining = True  # new requests are refused
     health.end()
     await _drain(service, limits.max_drain_s)
@@ -162,12 +168,23 @@ async def _serve(tier: Tier, serving: _Serving) -> None:
     if next_tier is not None:
         await next_tier.close()
     answering.close()
+    _log.info("ended", extra={"fields": {"tier": tier.name}})
 
 
 def _next_tier(addresses: str, tier: Tier, access: Access) -> Failover:
     """The servers of the next tier, in order of preference."""
     upstreams = [upstream_to(address, tier, access=access) for address in addresses.split(",")]
     return Failover(upstreams, tier.clock.now)
+
+
+def _expose(answering: Answering, port: int, host: str) -> int:
+    return start_metrics(
+        answering.tier.counters,
+        port,
+        host,
+        gauges=lambda: tier_gauges(answering),
+        healthy=lambda: not answering.draining,
+    )
 
 
 def _rest(answering: Answering, security: ServerSecurity) -> Rest:
@@ -212,9 +229,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--network", type=Path)
     for name, kind in _LIMITS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Limits(), name))
+    parser.add_argument("--log-json", action="store_true")
     parser.add_argument("--parent-pid", type=int)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
+    if options.log_json:
+        log_as_json()
+    else:
+        logging.basicConfig(level=logging.WARNING)
     try:
         serve(
             options.cascade,

@@ -185,6 +185,7 @@ class Upstream:
                     self.submit(request_id, data, _Unheard())
                 self._up.set()
                 self._counters.connections += 1
+                _log.info("connected", extra={"fields": {"peer": self.address}})
                 writer = asyncio.create_task(self._write_all(self._call))
                 try:
                     heard = await self._read_all(self._call)
@@ -266,6 +267,8 @@ class Upstream:
 
     def _drop(self, why: str) -> None:
         """There is no stream any more: everyone who waits hears it now."""
+        if self._call is not None:
+            _log.info("disconnected", extra={"fields": {"peer": self.address, "why": why}})
         self._call, self._why = None, why
         self._up.clear()
         self._outbox.clear()
