@@ -50,7 +50,7 @@ def stamped(arrived_s: float, sent_s: float, heard_s: float, left_s: float) -> S
 
 @given(
     rates=st.tuples(st.floats(1e4, 5e6), st.floats(1e4, 5e6)),
-    sizes=st.tuples(st.integers(8000, 10**6), st.integers(8000, 10**6)),
+    sizes=st.tuples(st.integers(8192, 10**6), st.integers(8192, 10**6)),
     worked_s=st.floats(0, 1),
     begin_s=st.floats(0, 1e5),
 )

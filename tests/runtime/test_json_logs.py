@@ -44,6 +44,8 @@ def test_one_line_for_each_event(root: logging.Logger) -> None:
 
 
 def test_no_token_is_written() -> None:
-    record = logging.LogRecord("offramp", logging.INFO, "", 0, "%s", (Access(token=Token(["correct-horse-battery"])),), None)
+    record = logging.LogRecord(
+        "offramp", logging.INFO, "", 0, "%s", (Access(token=Token(["correct-horse-battery"])),), None
+    )
     record.fields = {"access": Access(token=Token(["correct-horse-battery"]))}
     assert "correct-horse" not in JsonLines().format(record)

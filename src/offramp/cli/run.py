@@ -99,30 +99,46 @@ def run(
         0.0, min=0.0, help="After the last row, wait at most so many seconds for spooled samples to be delivered."
     ),
     spool_mb: float = typer.Option(64.0, min=0.001, help="At most so many megabytes in the spool."),
+    adapt: bool = typer.Option(False, "--adapt", help="Re-plan while the links change, from records and profiles."),
+    audit: float | None = typer.Option(None, help="Share of answers to compare with the last exit's, e.g. 0.02."),
+    audit_limit: float | None = typer.Option(None, help="Share that may differ; default: what the records show, more."),
+    metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
+    log_json: bool = typer.Option(False, "--log-json", help="Log events as lines of JSON to stderr."),
     name: str = typer.Option("plan", help="Name of the run in reports."),
     output: Path | None = typer.Option(None, help="Run file; default: CASCADE/runs/NAME.json."),
     json: bool = typer.Option(False, "--json", help="Print a JSON summary."),
 ) -> None:
     """Stream samples through the device, with a live table."""
     from offramp.cascade.store import open_cascade
+    from offramp.cli.watching import adaptation_for, audit_for, watched
     from offramp.data.registry import load_dataset
     from offramp.links.network import load_network
     from offramp.planning.plan import load_plan
     from offramp.reporting.terminal import runs_table
     from offramp.runtime.access import OPEN, Access
     from offramp.runtime.device import Device
+    from offramp.runtime.gauges import device_gauges
+    from offramp.runtime.json_logs import log_as_json
     from offramp.runtime.local import LocalCluster
+    from offramp.runtime.metrics import start_metrics
     from offramp.runtime.modes import mode_named
     from offramp.runtime.spool import Spool
     from offramp.runtime.tolerance import FaultTolerance
 
+    if log_json:
+        log_as_json()
     forced, tolerance = mode_named(mode), FaultTolerance(hedge_quantile=hedge)
     opened = open_cascade(cascade)
     plan_file = plan or cascade / "plans" / "plan.json"
     chosen, loaded = load_plan(plan_file), load_network(network)
     chosen.require(opened.manifest.fingerprint)
     inputs, labels = rows_to_run(opened.manifest, load_dataset(data_name(opened.manifest, data)), split, rows)
-    device_tier = loaded.tiers[0]
+    device_tier, target = loaded.tiers[0], output or cascade / "runs" / f"{name}.json"
+    adapting, auditing, audit_log = None, None, target.with_suffix(".audit.jsonl")
+    if adapt:
+        adapting = adaptation_for(cascade, chosen, loaded)
+    if audit is not None:
+        auditing = audit_for(cascade, chosen, audit, audit_limit, audit_log)
     with ExitStack() as stack:
         upstream: str | tuple[str, ...] | None
         access = OPEN  # what is spawned listens on loopback only
@@ -132,7 +148,8 @@ def run(
             upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
         else:
             next_tier = chosen.next_tier(device_tier.name)
-            if next_tier is None and "cloud" in forced and len(loaded.tiers) > 1:
+            beyond = "cloud" in forced or adapt or audit is not None
+            if next_tier is None and beyond and len(loaded.tiers) > 1:
                 next_tier = loaded.tiers[1].name
             upstream = upstream_addresses(loaded, next_tier)
             if next_tier is not None:
@@ -151,13 +168,17 @@ def run(
                 max_in_flight=in_flight,
                 spool=None if spool is None else Spool(spool, max_bytes=int(spool_mb * 1e6)),
                 on_late_answer=None if spool is None else late_answers_to(spool / "late-answers.jsonl"),
+                adaptation=adapting,
+                audit=auditing,
             )
         )
+        if metrics_port is not None:
+            port = start_metrics(device.counters, metrics_port, gauges=lambda: device_gauges(device))
+            status_console.print(f"metrics -> http://127.0.0.1:{port}/metrics")
         result = run_live(device, inputs, labels, name, in_flight=in_flight)
         if deliver_s:
             device.deliver(deliver_s)
     spooled = {} if device.spool is None else device.spool.counts()
-    target = output or cascade / "runs" / f"{name}.json"
     result.save(target)
     if json:
         print_json(
@@ -174,11 +195,14 @@ def run(
                 "tier_share": result.tier_share,
                 "degraded_rows": result.degraded_rows,
                 **{key.replace(".", "_"): count for key, count in spooled.items()},
+                **watched(device),
             }
         )
         return
     console.print(runs_table((result,)))
     say(f"run -> {target}")
+    for key, value in watched(device).items():
+        say(f"{key.replace('_', ' ')}: {value}")
     if spooled:
         say(
             f"spool {spool}: {spooled['spool.stored']} kept, {spooled['spool.delivered']} delivered, "

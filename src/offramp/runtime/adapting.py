@@ -26,8 +26,8 @@ __all__ = ["Adaptation", "Adapter"]
 
 _log = logging.getLogger(__name__)
 
-#: what a probe is to take on the link as it was last, and the bytes it may have
-PROBED_S, LEAST_BYTES, MOST_BYTES = 0.01, 1024, 65536
+#: bytes of a probe; the next larger one is sent when the one before was too quick to tell
+PROBE_BYTES = (1024, 8192, 65536)
 #: seconds for the answer to a probe
 TIMEOUT_S = 2.0
 
@@ -166,40 +166,48 @@ class Adapter:
             self._controller.observe(sent)
 
     def _probe(self, hops: int) -> None:
-        """Try the links up to ``hops`` beyond the first."""
-        assert self._announcer is not None
-        failover, clock = self._announcer.failover, self._tier.clock
-        message = self._probe_message(hops)
-        connected = [peer.upstream for peer in failover.peers if peer.upstream.connected]
-        sent_s = clock.now()
-        try:
-            if not connected:
-                raise failover.peers[0].upstream.down()
-            reply = run_in_background(ask(failover, connected[0], message, TIMEOUT_S))
-            heard_s = clock.now()
-            stamps, crossed = stamps_of(reply), message.ByteSize() + reply.ByteSize()
-        except PeerRefused as error:
-            self._say_once(f"the link cannot be tried: {error}")
-            self._heard_s = [clock.now()] * len(self._heard_s)
-            return
-        except LinkError:
-            now_s = clock.now()
-            self._show([self.transfers.failed(0, 0, now_s - sent_s, now_s)])
-            self._heard_s = [now_s] * len(self._heard_s)
-            return
-        self._show(self.transfers.of(Crossing(crossed, sent_s, heard_s), stamps, link_bytes_of(reply)))
-        tiers = self.adaptation.network.tier_names
+        """Try the links up to ``hops`` beyond the first, with no more bytes than it takes to tell."""
+        for size in PROBE_BYTES:
+            try:
+                if self._probe_with(size, hops):
+                    break
+            except PeerRefused as error:
+                self._say_once(f"the link cannot be tried: {error}")
+                break
+            except LinkError:
+                now_s = self._tier.clock.now()
+                self._show([self.transfers.failed(0, 0, now_s - self._tried_s, now_s)])
+                break
+        now_s = self._tier.clock.now()
         for link in range(hops + 1):
-            if link and tiers[link] in stamps and tiers[link + 1] not in stamps:
-                self._show([self.transfers.failed(link, 0, heard_s - sent_s, heard_s)])
-            self._heard_s[link] = heard_s
+            self._heard_s[link] = now_s
 
-    def _probe_message(self, hops: int) -> pb.ModelInferRequest:
-        size = int(min(max(self.transfers.last_bps[0] * PROBED_S / 8, LEAST_BYTES), MOST_BYTES))
+    def _probe_with(self, size: int, hops: int) -> bool:
+        """Show the controller what one probe says; whether it took long enough to tell what the first link gives.
+
+        Raises
+        ------
+        LinkError : no answer
+        """
+        assert self._announcer is not None
+        failover, now = self._announcer.failover, self._tier.clock.now
         message = pb.ModelInferRequest(model_name=self._tier.manifest.name, raw_input_contents=[os.urandom(size)])
         message.parameters[PROBE].bool_param = True
         message.parameters["hops"].int64_param = hops
-        return message
+        upstream = next((peer.upstream for peer in failover.peers if peer.upstream.connected), None)
+        if upstream is None:
+            raise failover.peers[0].upstream.down()
+        sent_s = now()
+        reply = run_in_background(ask(failover, upstream, message, TIMEOUT_S))
+        heard_s = now()
+        stamps, crossed = stamps_of(reply), message.ByteSize() + reply.ByteSize()
+        found = self.transfers.of(Crossing(crossed, sent_s, heard_s), stamps, link_bytes_of(reply))
+        self._show(found)
+        tiers = self.adaptation.network.tier_names
+        for link in range(1, hops + 1):
+            if tiers[link] in stamps and tiers[link + 1] not in stamps:
+                self._show([self.transfers.failed(link, 0, heard_s - sent_s, heard_s)])
+        return any(sent.link == 0 and self.transfers.tells(sent) for sent in found)
 
     def _decide(self) -> None:
         try:

@@ -249,5 +249,6 @@ class Auditor:
             "loss": loss,
             "alarm": self.alarm.raised_at is not None,
         }
+        self.audit.log.parent.mkdir(parents=True, exist_ok=True)
         with self.audit.log.open("a") as lines:
             lines.write(json.dumps(line) + "\n")

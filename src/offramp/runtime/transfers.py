@@ -13,8 +13,9 @@ from offramp.runtime.stamps import STAMPS, Stamps
 
 __all__ = ["Crossing", "Transfers", "link_bytes_of", "stamps_of"]
 
-#: seconds that may be chance; a transfer quicker than that says only that the link gives at least so much
-CHANCE_S = 0.005
+#: seconds that may be chance: a transfer quicker than that says only that the link gives at least so much. The fewer
+#: bytes it has, the more chance may make of them
+LARGE_BYTES, CHANCE_S, CHANCE_SMALL_S = 8192, 0.005, 0.02
 #: no transfer is taken to be quicker
 SHORT_S = 0.001
 
@@ -33,8 +34,9 @@ class Transfers:
     What passed between sending a message and hearing the answer, less what the next tier had it for, less the round
     trip and the work of the protocol, is what the link was busy with. Each difference is one clock's.
 
-    A few milliseconds may be chance: a process waits for its turn. So a transfer quicker than 5 ms tells only that the
-    link gives at least so much. It is reported where that is more than the last report, and else left out.
+    A few milliseconds may be chance: a process waits for its turn. So a transfer quicker than 5 ms, or 20 ms below
+    8 KiB, tells only that the link gives at least so much. It is reported where that is more than the last report, and
+    else left out.
 
     Parameters
     ----------
@@ -79,6 +81,11 @@ class Transfers:
             crossing = None if crossed is None else Crossing(crossed, beyond.sent_s, beyond.heard_s)
         return found
 
+    @staticmethod
+    def tells(sent: Sent) -> bool:
+        """Whether it took long enough to say more than that the link gives at least so much."""
+        return sent.seconds >= (CHANCE_S if sent.payload_bytes >= LARGE_BYTES else CHANCE_SMALL_S)
+
     def failed(self, link: int, link_bytes: float, seconds: float, ended_s: float) -> Sent:
         """A message that was given up: no more than its bytes came through."""
         sent = Sent(link, link_bytes, max(seconds, SHORT_S), ended_s, done=False)
@@ -87,7 +94,7 @@ class Transfers:
 
     def _sent(self, link: int, payload_bytes: float, took_s: float, ended_s: float) -> Sent | None:
         sent = Sent(link, payload_bytes, round(max(took_s, SHORT_S), 9), ended_s)
-        if took_s < CHANCE_S and sent.bandwidth_bps <= self.last_bps[link]:
+        if not self.tells(sent) and sent.bandwidth_bps <= self.last_bps[link]:
             return None
         self.last_bps[link] = sent.bandwidth_bps
         return sent
