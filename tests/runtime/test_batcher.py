@@ -359,6 +359,13 @@ def test_a_request_larger_than_the_queue_is_taken_when_nobody_waits(cascade: Cas
         check(cascade, together(answering, [request(cascade, plan, tiny_rows(9), "0")]), [tiny_rows(9)])
 
 
+def test_a_large_request_is_no_crowd_by_itself(cascade: Cascade) -> None:
+    plan = plan_of(cascade, CLOUD, (None, None))
+    with answering_for(cascade, plan, Limits(max_batch_rows=4, max_queue_rows=10)) as answering:
+        reply = together(answering, [request(cascade, plan, tiny_rows(30), "0")])[0]
+        assert set(read(cascade, reply, 30).degraded) == {""}
+
+
 def test_in_a_crowd_rows_leave_with_the_answer_they_have(cascade: Cascade) -> None:
     plan = plan_of(cascade, CLOUD, (None, None))
     messages = [request(cascade, plan, tiny_rows(4), str(i)) for i in range(5)]

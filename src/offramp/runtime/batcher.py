@@ -125,7 +125,9 @@ class Batcher:
                 self._busy = False
                 return False
             alone = not self._queue
-            crowded = self._queue.rows > CROWDED_SHARE * self.limits.max_queue_rows
+            most = CROWDED_SHARE * self.limits.max_queue_rows
+            # a large request is no crowd by itself
+            crowded = self._queue.rows > most and self._queue.rows_of_others(parts) > most
         outcome = self._compute(parts, alone, crowded)
         with self._changed:
             for part in outcome.going_on:

@@ -20,7 +20,8 @@ class Limits:
     max_batch_rows : rows computed together; a larger request is computed in several batches
     max_wait_s : seconds a request may wait for others to be computed with; 0: a tier with nothing else to do
         begins at once, and batches are formed of what has arrived while it was computing
-    max_queue_rows : rows that may wait for their turn; from half of that on, rows that have an answer leave with it
+    max_queue_rows : rows that may wait for their turn; from half of that on, rows of other requests counted, those that
+        have an answer leave with it
     max_in_flight : requests under way at a time, also those that wait for the next tier
     max_message_bytes : size of one message
     max_streams : calls open at a time, streams and single ones together

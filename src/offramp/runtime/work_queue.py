@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from offramp.runtime.work import Part, Stage, Work
@@ -38,6 +39,11 @@ class WorkQueue:
     def rows_with(self, part: Part) -> int:
         """Rows at the stage of a part, its own included."""
         return self._rows[part.stage]
+
+    def rows_of_others(self, parts: Sequence[Part]) -> int:
+        """Rows that wait and are of no request in ``parts``."""
+        own = {part.work.sequence for part in parts}
+        return sum(len(entry[3]) for heap in self._stages.values() for entry in heap if entry[1] not in own)
 
     def take(self, max_rows: int) -> list[Part]:
         """The most urgent part and what fits beside it, at most ``max_rows`` rows; none when nobody waits.
