@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from offramp.runtime.answer import Answer
 from offramp.runtime.first_exit import FirstExit
 from offramp.runtime.offload import Offload
+from offramp.runtime.policy_hook import PolicyHook
 from offramp.runtime.spooler import Spooler
 from offramp.runtime.stamps import Stamps
 from offramp.runtime.tier import Tier, TierRun
@@ -36,6 +37,8 @@ class Accounts:
         self.observe: Callable[[TierRun, Offload], None] | None = None
         #: told of every answer, with the row it answers and the id of the plan
         self.audit: Callable[[tuple[Array, ...], Answer, str], None] | None = None
+        #: told what became of the samples its policy decided on
+        self.hook: PolicyHook | None = None
         self._name = tier.name
         self._now: Callable[[], float] = tier.clock.now
         self._counters = tier.counters
@@ -102,6 +105,8 @@ class Accounts:
             if self.audit is not None:
                 self.audit(tuple(array[index : index + 1] for array in inputs), answer, plan_id)
             answers.append(answer)
+        if self.hook is not None and run.samples:
+            self.hook.learn(run.samples, rows.exit.tolist(), latency_s)
         return answers
 
     def left_first(
@@ -127,6 +132,8 @@ class Accounts:
         answer = Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
         if self.audit is not None:
             self.audit((row,), answer, first.route.plan_id)
+        if self.hook is not None:
+            self.hook.learn(self.hook.taken(), (0,), latency_s)
         return answer
 
     def _stamps(

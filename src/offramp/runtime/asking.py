@@ -14,6 +14,7 @@ from offramp.runtime.first_exit import FirstExit
 from offramp.runtime.following import Following
 from offramp.runtime.modes import Mode
 from offramp.runtime.offload import Offload
+from offramp.runtime.policy_hook import PolicyHook
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
 from offramp.runtime.tier import Tier, TierRun
@@ -36,6 +37,8 @@ class Asking:
 
     def __init__(self, tier: Tier, stamped: bool) -> None:
         self.upstream: Failover | None = None
+        #: where a policy decides at the first exit
+        self.hook: PolicyHook | None = None
         self.now = tier.clock.now
         self._tier = tier
         self._stamped = stamped
@@ -57,6 +60,8 @@ class Asking:
             if tier.clock.now() + seconds <= deadline_s:
                 route = following.local
         run = tier.run(route, 0, inputs, deadline_s)
+        if self.hook is not None:
+            run.samples = self.hook.taken()
         return run, self.send(route, run, deadline_s)
 
     def send(self, route: Route, run: TierRun, deadline_s: float) -> Offload | None:
@@ -76,6 +81,8 @@ class Asking:
         assert offload is not None
         if mode == "prefer-cloud" and route.stop:
             found = tier.run(route, 0, inputs, deadline_s).rows
+            if self.hook is not None:
+                self.hook.taken()  # what the device would have done decided nothing
             answered = np.flatnonzero(found.exit != NO_EXIT)
             if len(answered) == rows:
                 run.rows.put(everyone, found)
@@ -90,6 +97,8 @@ class Asking:
         rows, tensors = first.as_rows(values, tier.name, seconds), tuple(values[3:])
         labels = values[0][None] if first.keeps_label else None
         run = TierRun(rows, np.zeros(1, np.intp), tensors, first.cut, labels)
+        if self.hook is not None:
+            run.samples = self.hook.taken()
         if first.cut >= route.stop:
             return run
         if not tier.in_time(route, first.cut, route.stop, 1, deadline_s):
@@ -102,4 +111,5 @@ class Asking:
             deeper.rows = rows
         else:
             deeper.rows.add_seconds(rows)
+        deeper.samples = run.samples
         return deeper

@@ -18,6 +18,7 @@ from offramp.cascade.sample import check_rows
 from offramp.cascade.store import Cascade
 from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
+from offramp.policies.base import Policy
 from offramp.runtime.access import OPEN, Access
 from offramp.runtime.accounts import Accounts
 from offramp.runtime.adapting import Adaptation, Adapter
@@ -32,6 +33,7 @@ from offramp.runtime.following import Following
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.modes import Mode, mode_named
 from offramp.runtime.pipeline import Pipeline
+from offramp.runtime.policy_hook import PolicyHook
 from offramp.runtime.route import Route
 from offramp.runtime.spool import Spool
 from offramp.runtime.spooler import LateAnswer, Spooler
@@ -79,6 +81,7 @@ class Device:
     on_late_answer : called in a thread with every `SpooledSample` delivered later and its answer
     adaptation : follow what its controller chooses while the links change
     audit : have a share of the samples answered again by the last exit, for the alarm
+    policy : decides at the first exit, where the device reaches it, in the place of the plan's gate
 
     Raises
     ------
@@ -115,6 +118,7 @@ class Device:
         on_late_answer: LateAnswer | None = None,
         adaptation: Adaptation | None = None,
         audit: Audit | None = None,
+        policy: Policy | None = None,
     ) -> None:
         if not slow_down >= 1:
             raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
@@ -131,6 +135,8 @@ class Device:
         self._stamped = stamped
         self._asking = Asking(self._tier, stamped or adaptation is not None)
         self._accounts = Accounts(self._tier, stamped)
+        self._hook = None if policy is None else PolicyHook(policy)
+        self._asking.hook = self._accounts.hook = self._hook
         self._left_first = self._accounts.left_first
         self._pipeline = Pipeline(self._asking, self._accounts, self._one_row, max_in_flight)
         if self.mode in ("prefer-cloud", "only-cloud") and not self._addresses:
@@ -182,7 +188,8 @@ class Device:
             raise ConfigError(
                 f"the plan goes on to tier {route.next_tier!r}, but no upstream was given; pass its HOST:PORT"
             )
-        self._following = Following.of(self._tier, route, self.mode, quick=not self._stamped)
+        asked = route if self._hook is None else self._hook.on(route)
+        self._following = Following.of(self._tier, asked, self.mode, quick=not self._stamped)
 
     @property
     def plan(self) -> Plan:

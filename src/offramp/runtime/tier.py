@@ -37,7 +37,7 @@ class TierRun:
 
     ``rows`` holds the answers so far; ``survivors`` (m,) are the rows that must go on, ``tensors``
     theirs at cut ``cut``. ``earlier_labels`` (e, m) are what the e exits before the cut answered, where a gate
-    behind it asks for that.
+    behind it asks for that. ``samples`` are their numbers, where a policy decided on them.
     """
 
     rows: Rows
@@ -45,6 +45,7 @@ class TierRun:
     tensors: tuple[Array, ...]
     cut: int
     earlier_labels: Array | None = None
+    samples: range = range(0)
 
 
 class Tier:
