@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 from offramp.cascade.store import open_cascade
 from offramp.cli.watching import adaptation_for, limit_for
 from offramp.data.registry import load_dataset
-from offramp.links.network import load_network
+from offramp.links.network import Link, Network, Tier, load_network
+from offramp.planning.controllers.fixed import FixedController
 from offramp.planning.plan import load_plan
 from offramp.records.records import load_records
+from offramp.runtime.adapting import Adaptation
 from offramp.runtime.auditing import Audit
 from offramp.runtime.device import Device
 from offramp.runtime.process import ReadyProcess
 from tests.cli.support import offramp
-from tests.e2e.support import address_of, free_port, until
-from tests.runtime.support import local_chain
+from tests.e2e.support import address_of, free_port, make_world, start_server, until
+from tests.runtime.support import local_chain, plan_of
 from tests.support.blobs import blobs, cascade_on
-from tests.support.tiny import make_tiny_cascade
+from tests.support.tiny import make_tiny_cascade, tiny_rows
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +78,8 @@ def test_the_device_leaves_a_slow_link_and_comes_back(workplace: Path) -> None:
     labels = [{row.tobytes(): said[0] for row, said in zip(rows, one, strict=True)} for one in at_exit]
     limit = limit_for(load_records(cascade / "records" / "fp32.parquet"), plan)
     trace = workplace / "trace.csv"
-    trace.write_text("time_s,bandwidth_bps\n0,20e6\n3,20e3\n9,20e6\n1000,20e6\n")
+    steps = [f"{begin},20e6\n{begin + 3},20e3" for begin in range(0, 90, 10)]
+    trace.write_text("\n".join(["time_s,bandwidth_bps", *steps, "90,20e6\n"]))
     arguments = ["--cascade", str(cascade), "--tier", "cloud", "--plan", str(plan_file), "--metrics-port", "0"]
     cloud = ReadyProcess("offramp.runtime.server", [*arguments, "--listen", "127.0.0.1:0"], "tier 'cloud'")
     relay = None
@@ -145,3 +148,28 @@ def test_the_command_adapts_and_audits(workplace: Path) -> None:
     refused = offramp("run", cascade, "--network", network, "--data", data, "--audit", "2")
     assert refused.code == 2
     assert "share must lie in (0, 1]" in refused.err
+
+
+def test_a_tier_that_comes_back_is_told_of_the_plan_again(tmp_path: Path) -> None:
+    """It was started with another plan than the device follows meanwhile."""
+    world, port = make_world(tmp_path, ("device", "cloud", "cloud")), free_port()
+    followed = plan_of(world.cascade, ("device", "cloud", "cloud"), (0.3, None))
+    network = Network((Tier("device"), Tier("cloud")), (Link("device", "cloud", 1e8),))
+    rows = tiny_rows(60)
+    planned = [one[:2] for one in local_chain(world.cascade, rows, (0.3, None))]
+    cloud = start_server(world, "cloud", port=port)
+    try:
+        adaptation = Adaptation(FixedController(followed), network, probe_s=0.1)
+        with Device(world.cascade, world.plan, f"127.0.0.1:{port}", adaptation=adaptation) as device:
+            until(lambda: device.plan.plan_id == followed.plan_id)
+            assert [(answer.label, answer.exit) for answer in map(device.infer, rows)] == planned
+            cloud.kill()
+            cloud.close()
+            until(lambda: not device.connected)
+            cloud = start_server(world, "cloud", port=port)
+            until(lambda: device.connected)
+            answers = list(map(device.infer, rows))
+            assert {answer.degraded for answer in answers} == {None}
+            assert [(answer.label, answer.exit) for answer in answers] == planned
+    finally:
+        cloud.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,10 @@ class Recorder(Controller):
         self.log.append(sent)
         self.asked.observe(sent)
 
+    def seen(self, link: int) -> list[float]:
+        """Bandwidths observed."""
+        return [entry.bandwidth_bps for entry in self.log if isinstance(entry, Sent) and entry.link == link]
+
     def replayed(self, fresh: Controller) -> Iterator[tuple[Plan, Plan]]:
         """What was decided, and what a fresh controller decides that is shown the same."""
         for entry in self.log:
@@ -141,8 +146,8 @@ def chooser(cascade: Cascade) -> RerunController:
 def test_it_leaves_a_slow_link_and_comes_back(cascade: Cascade) -> None:
     """The tier beyond knows another plan only; no sample is lost, and replay decides the same."""
     two = Network((Tier("device"), Tier("cloud")), (Link("device", "cloud", 5e6, 0.002),))
-    # 1.5 s quick, 3 s slow, then quick
-    trace = Trace((0.0, 1.5, 4.5), (5e6, 20e3, 5e6))
+    # 1.5 s quick, 3 s slow, and again
+    trace = Trace((0.0, 1.5, 4.5, 6.0), (5e6, 20e3, 5e6, 5e6), loop=True)
     controller, rows = Recorder(chooser(cascade)), tiny_rows(50)
     expected = [answer[:2] for answer in local_chain(cascade, rows, GATES)]
     followed, tiers, answers = list[tuple[str, ...]](), set[str](), 0
@@ -197,3 +202,63 @@ def test_no_link_is_an_outage_and_its_return_is_noticed(cascade: Cascade) -> Non
             run_in_background(relay.start())
             until(lambda: device.infer(tiny_rows(1)[0]).tier == "cloud")
         run_in_background(relay.close())
+
+
+def test_links_beyond_the_first_are_watched_too(cascade: Cascade) -> None:
+    """By requests that cross them, and by probes where the plan needs none of them."""
+    spread, alone = plan_of(cascade, ("device", "edge", "cloud"), GATES), plan_of(cascade, ALONE, GATES)
+    for plan in (spread, alone):
+        controller = Recorder(FixedController(plan))
+        with (
+            serving(cascade, "cloud", spread) as (cloud, _),
+            relayed(cloud, Trace((0.0,), (1e5,))) as slow,
+            serving(cascade, "edge", spread, slow) as (edge, _),
+            Device(cascade, plan, edge, adaptation=Adaptation(controller, CHAIN, probe_s=0.2)) as device,
+        ):
+            until(partial(_asked, device, controller))
+        seen = controller.seen(link=1)
+        assert 2e4 < min(seen) <= max(seen) < 4e5
+
+
+def _asked(device: Device, controller: Recorder) -> bool:
+    """One more sample; whether enough is known of the second link."""
+    device.infer(tiny_rows(1)[0])
+    return len(controller.seen(link=1)) >= 2
+
+
+class Restless(Controller):
+    """Another plan every time."""
+
+    def __init__(self, plans: list[Plan]) -> None:
+        self.plans, self.asked = plans, 0
+
+    def plan_at(self, now_s: float) -> Plan:
+        self.asked += 1
+        return self.plans[self.asked % len(self.plans)]
+
+    def observe(self, sent: Sent) -> None:
+        """It does not matter."""
+
+
+def test_no_sample_is_lost_while_plans_are_swapped_under_load(cascade: Cascade) -> None:
+    """Ten plans of the same gates, each where and in which codec it likes, with samples under way all the time."""
+    placements = [SPLIT, ALONE, ("device", "device", "cloud"), ("cloud",) * 3, ("device", "edge", "cloud")]
+    plans = [plan_of(cascade, placement, (0.6, 0.8), codec) for placement in placements for codec in ("raw", "zstd")]
+    rows, controller = tiny_rows(1500), Restless(plans)
+    expected = [one[:2] for one in local_chain(cascade, rows, (0.6, 0.8))]
+    with (
+        serving(cascade, "cloud", plans[0]) as (cloud, _),
+        serving(cascade, "edge", plans[0], cloud) as (edge, answering),
+        Device(
+            cascade, plans[0], edge, adaptation=Adaptation(controller, CHAIN, probe_s=0.1), max_in_flight=16
+        ) as device,
+    ):
+        answers = list(device.infer_many(rows))
+        assert device.adapter is not None
+        switches = device.adapter.switches
+        assert device.counters.rows == len(rows)
+    assert switches >= 5
+    assert [(answer.label, answer.exit) for answer in answers] == expected
+    assert {answer.degraded for answer in answers} == {None}
+    assert {answer.tier for answer in answers} == {"device", "edge", "cloud"}
+    assert 0 < len(answering.tier.learned) < len(plans)
