@@ -45,9 +45,11 @@ def streaming_peer(handler: Handler) -> Iterator[str]:
             await asyncio.gather(*tasks)
 
         taking, breaking = asyncio.create_task(take()), asyncio.create_task(broken.wait())
-        await asyncio.wait([taking, breaking], return_when=asyncio.FIRST_COMPLETED)
-        for task in (taking, breaking, *tasks):
-            task.cancel()
+        try:
+            await asyncio.wait([taking, breaking], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (taking, breaking, *tasks):
+                task.cancel()
         if broken.is_set():
             raise ConnectionError("the test breaks the stream")
 
