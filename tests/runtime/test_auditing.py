@@ -15,6 +15,7 @@ from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
 from offramp.runtime.auditing import Audit, audit_plan
 from offramp.runtime.device import Device
+from offramp.runtime.json_logs import JsonLines
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from tests.runtime.support import fake_peer, local_chain, plan_of
 from tests.runtime.test_service import serving
@@ -70,7 +71,7 @@ def test_a_seeded_share_and_nothing_of_the_answer_decides(cascade: Cascade, tmp_
     assert 20 < len(drawn[0]) < 60
 
 
-def test_the_alarm_is_raised_once(cascade: Cascade) -> None:
+def test_the_alarm_is_raised_once(cascade: Cascade, caplog: pytest.LogCaptureFixture) -> None:
     """Everything leaves at the first exit, which differs from the last one more often than is tolerated."""
     plan, raised = plan_of(cascade, EACH, (0.0, 0.0)), list[Alarm]()
     audit = Audit(share=1.0, limit=0.01, delta=0.05, on_alarm=raised.append)
@@ -81,6 +82,10 @@ def test_the_alarm_is_raised_once(cascade: Cascade) -> None:
         device.auditor.flush()
         assert device.auditor.alarm.raised_at is not None
     assert len(raised) == 1
+    (record,) = (record for record in caplog.records if "alarm" in record.message)
+    line = json.loads(JsonLines().format(record))
+    assert (line["event"], line["limit"]) == ("alarm raised", 0.01)
+    assert line["sentence"].startswith("the alarm is raised: ")
 
 
 def test_answers_do_not_wait_for_a_peer_that_never_answers(cascade: Cascade) -> None:

@@ -71,6 +71,9 @@ def test_what_is_announced_is_what_is_read(cascade: Cascade) -> None:
     message.parameters[ANNOUNCE].string_param = "{"
     with pytest.raises(ConfigError, match="the plan announced"):
         announced_plan(message)
+    message.parameters[ANNOUNCE].string_param = '{"gates":' + "[" * 60000
+    with pytest.raises(ConfigError, match="the plan announced"):
+        announced_plan(message)
     message.parameters[ANNOUNCE].string_param = " " * 70000
     with pytest.raises(PayloadTooLarge, match="at most 65536"):
         announced_plan(message)

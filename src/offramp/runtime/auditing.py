@@ -199,7 +199,13 @@ class Auditor:
         self._note(drawn, reference, loss)
         if raised and not was_raised:
             fields = {"audited": self.audited, "loss": self.loss, "limit": self.audit.limit, "since": self.alarm.since}
-            _log.warning("alarm raised", extra={"fields": fields})
+            _log.warning(
+                "the alarm is raised: %d of %d audited answers differ from the last exit's, and a share of %g may",
+                self.differed,
+                self.audited,
+                self.audit.limit,
+                extra={"fields": {"event": "alarm raised", **fields}},
+            )
             if self.audit.on_alarm is not None:
                 self.audit.on_alarm(self.alarm)
 

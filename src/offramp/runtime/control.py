@@ -62,7 +62,10 @@ def announced_plan(message: pb.ModelInferRequest) -> Plan:
     text = message.parameters[ANNOUNCE].string_param
     if len(text) > MAX_PLAN:
         raise PayloadTooLarge(f"the plan announced has {len(text)} characters, at most {MAX_PLAN} are read")
-    return Plan.from_json(text, "the plan announced")
+    try:
+        return Plan.from_json(text, "the plan announced")
+    except RecursionError as error:
+        raise ConfigError("the plan announced is nested too deeply to be one") from error
 
 
 def is_control(message: pb.ModelInferRequest) -> bool:

@@ -15,7 +15,8 @@ class JsonLines(logging.Formatter):
     """``time``, ``level``, ``logger``, ``event``, then what an event's ``fields`` say, and ``error`` for a defect.
 
     Events of offramp are short names such as ``plan switched``, with their fields in
-    ``extra={"fields": {...}}``; other messages are sentences. What is no JSON in them becomes its text.
+    ``extra={"fields": {...}}``; where the fields name the ``event``, the message is its ``sentence``. Other messages
+    are sentences. What is no JSON in them becomes its text.
 
     Examples
     --------
@@ -32,6 +33,8 @@ class JsonLines(logging.Formatter):
         line = {"time": when, "level": record.levelname.lower(), "logger": record.name, "event": record.getMessage()}
         fields = getattr(record, "fields", None)
         if isinstance(fields, dict):
+            if "event" in fields:
+                line |= {"event": fields["event"], "sentence": line["event"]}
             line |= {str(key): value for key, value in fields.items() if key not in line}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
