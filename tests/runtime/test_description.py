@@ -108,4 +108,4 @@ def test_the_deadline_of_a_call_is_the_budget(tier: tuple[str, Any], monkeypatch
     del message.parameters["deadline_ms"]
     call(tier[0], "ModelInfer", message, pb.ModelInferResponse.FromString)
     assert seen[0] == 5000.0
-    assert 8000 < seen[1] <= 9500
+    assert 8000 < seen[1] < 10_000  # five per cent are kept; what is left may round up a little
