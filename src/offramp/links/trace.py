@@ -172,7 +172,10 @@ def load_trace(path: str | Path, loop: bool = False) -> Trace:
                 for n, row in _numbered(reader)
             ]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{file}: cannot read the trace ({error})") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ConfigError(
+            f"{file}: cannot read the trace ({why}); give a CSV file of time_s and bandwidth_bps"
+        ) from error
     start_s = rows[0][0] if rows else 0.0
     return Trace(tuple(t - start_s for t, _ in rows), tuple(bps for _, bps in rows), file.name, loop)
 
