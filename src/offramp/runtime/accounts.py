@@ -63,17 +63,7 @@ class Accounts:
         plan_id : of the plan followed
         """
         rows, counters, count = run.rows, self._counters, len(run.rows)
-        sent = [0] * count
-        if offload is not None and offload.sent_bytes:
-            for index in run.survivors.tolist():
-                sent[index] = offload.sent_bytes // len(run.survivors)
-            counters.bytes_out += offload.sent_bytes
-            counters.bytes_in += offload.reply.ByteSize() if offload.reply is not None else 0
-        if offload is not None:
-            if offload.heard_s:
-                counters.stages["beyond"].add(offload.heard_s - offload.sent_s)
-            if self.observe is not None:
-                self.observe(run, offload)
+        sent = self._sent_bytes(run, offload)
         counters.requests += 1
         counters.rows += count
         compute_s = {tier: seconds / count for tier, seconds in rows.compute_s.items()}
@@ -108,6 +98,22 @@ class Accounts:
         if self.hook is not None and run.samples:
             self.hook.learn(run.samples, rows.exit.tolist(), latency_s)
         return answers
+
+    def _sent_bytes(self, run: TierRun, offload: Offload | None) -> list[int]:
+        """Of every row; what went over the link is counted and observed."""
+        sent = [0] * len(run.rows)
+        if offload is None:
+            return sent
+        if offload.sent_bytes:
+            for index in run.survivors.tolist():
+                sent[index] = offload.sent_bytes // len(run.survivors)
+            self._counters.bytes_out += offload.sent_bytes
+            self._counters.bytes_in += offload.reply.ByteSize() if offload.reply is not None else 0
+        if offload.heard_s:
+            self._counters.stages["beyond"].add(offload.heard_s - offload.sent_s)
+        if self.observe is not None:
+            self.observe(run, offload)
+        return sent
 
     def left_first(
         self,
