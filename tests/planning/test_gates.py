@@ -19,6 +19,8 @@ from offramp.planning.replay import plan_thresholds, replay_exits
 from offramp.planning.search import search
 from offramp.policies.fixed import FixedGates
 from offramp.policies.replay import replay
+from offramp.policies.setting import Setting
+from offramp.policies.stream import stream_of
 from offramp.records.certify import certify, check
 from offramp.records.confidences import confidences, gate_scores
 from offramp.records.fit_gates import choosing_rows, fit_gates
@@ -122,8 +124,8 @@ def test_the_search_chooses_thresholds_on_the_score(case: Instance, kind: str) -
     np.testing.assert_array_equal(taken, replay_exits(plan, choosing))
     kept = choosing.correct[taken, np.arange(len(choosing))].mean()
     assert kept >= choosing.correct[-1].mean() - 0.02
-    policy = FixedGates.start([gate.threshold for gate in plan.gates])
-    replayed = replay(policy, choosing, temperatures=case.temperatures, gates=plan.scores)
+    policy = FixedGates.start(Setting(tuple(gate.threshold for gate in plan.gates)))
+    replayed = replay(policy, stream_of(choosing, temperatures=case.temperatures, gates=plan.scores))
     np.testing.assert_array_equal(replayed.exit, taken)
 
 

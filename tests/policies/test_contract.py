@@ -12,11 +12,13 @@ import pytest
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Feedback, Policy, View
 from offramp.policies.replay import replay
+from offramp.policies.setting import Setting
+from offramp.policies.stream import stream_of
 from tests.support.instances import make_records
 
 POLICIES: dict[str, type[Policy]] = {point.name: point.load() for point in entry_points(group="offramp.policies")}
-THRESHOLDS = (0.6, None, 0.9)
-RECORDS = make_records(np.random.default_rng(0), 80, 4)
+SETTING = Setting((0.6, None, 0.9), price=0.3)
+STREAM = stream_of(make_records(np.random.default_rng(0), 80, 4))
 
 
 def views(count: int, seed: int = 0) -> list[View]:
@@ -29,18 +31,18 @@ def is_named_after_its_entry_point(name: str, kind: type[Policy]) -> None:
 
 
 def decides_with_an_action(name: str, kind: type[Policy]) -> None:
-    policy = kind.start(THRESHOLDS)
+    policy = kind.start(SETTING)
     assert all(isinstance(policy.decide(view), Action) for view in views(50))
 
 
 def same_seed_same_decisions(name: str, kind: type[Policy]) -> None:
-    one, two = (replay(kind.start(THRESHOLDS, seed=5), RECORDS) for _ in range(2))
+    one, two = (replay(kind.start(SETTING, seed=5), STREAM) for _ in range(2))
     np.testing.assert_array_equal(one.exit, two.exit)
 
 
 def goes_on_from_json_as_if_never_interrupted(name: str, kind: type[Policy]) -> None:
-    whole = kind.start(THRESHOLDS, seed=3)
-    split = kind.start(THRESHOLDS, seed=3)
+    whole = kind.start(SETTING, seed=3)
+    split = kind.start(SETTING, seed=3)
     for index, view in enumerate(views(60)):
         if index == 30:
             split = kind.from_json(json.dumps(json.loads(split.to_json())))
@@ -50,7 +52,7 @@ def goes_on_from_json_as_if_never_interrupted(name: str, kind: type[Policy]) -> 
 
 
 def takes_late_missing_duplicate_and_unknown_feedback(name: str, kind: type[Policy]) -> None:
-    policy = kind.start(THRESHOLDS)
+    policy = kind.start(SETTING)
     for view in views(20):
         policy.decide(view)
     for sample in (19, 3, 3, 0, 12345):
@@ -67,7 +69,7 @@ def refuses_a_foreign_state(name: str, kind: type[Policy]) -> None:
 
 def touches_no_global_random_state(name: str, kind: type[Policy]) -> None:
     before = np.random.get_state(legacy=False)["state"]["pos"]  # noqa: NPY002
-    replay(kind.start(THRESHOLDS, seed=1), RECORDS)
+    replay(kind.start(SETTING, seed=1), STREAM)
     assert np.random.get_state(legacy=False)["state"]["pos"] == before  # noqa: NPY002
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
+from typing import ClassVar, NamedTuple
 
-__all__ = ["Action", "Feedback", "Policy", "View"]
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.policies.setting import Setting
+
+__all__ = ["Action", "Arrival", "Feedback", "FeedbackKind", "Policy", "View"]
 
 
 class Action(Enum):
@@ -17,52 +21,113 @@ class Action(Enum):
     GO_ON = "go_on"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class FeedbackKind(IntEnum):
+    """What a policy must be told in order to learn. Each kind holds those before it.
+
+    - ``NOTHING``: it never learns
+    - ``ANSWERS``: what the exits said that the sample passed; so something new only of samples that went on
+    - ``AUDITS``: besides, now and then what the last exit says of a sample that stopped early, with the probability
+      that it was chosen
+    - ``TRUTH``: the truth of every sample, of those it stopped as well
+
+    Examples
+    --------
+    >>> FeedbackKind.AUDITS >= FeedbackKind.ANSWERS
+    True
+    """
+
+    NOTHING = 0
+    ANSWERS = 1
+    AUDITS = 2
+    TRUTH = 3
+
+
+class Arrival(NamedTuple):
+    """A sample before anything of it is computed.
+
+    ``features`` (d,) are what is nearly free to know (the mean of its embeddings, statistics of a thumbnail); ``price``
+    is what going on costs this sample, in units of one mistake, ``None`` where it is the setting's; ``context`` numbers
+    the kind of data, where somebody knows it.
+    """
+
+    sample: int
+    features: NDArray[np.float32] | None = None
+    price: float | None = None
+    context: int = 0
+
+
+class View(NamedTuple):
     """What a policy sees when a sample stands at an early exit.
 
-    ``sample`` numbers the samples; ``confidence`` is the calibrated one of this exit, in float32 as
-    the segment reports it, or the score of the plan's gate where that is another; ``elapsed_s`` counts
-    from the sample's arrival.
+    ``sample`` numbers the samples; ``confidence`` is the calibrated one of this exit, in float32 as the segment reports
+    it, or the score of the plan's gate where that is another; ``elapsed_s`` counts from the sample's arrival; ``label``
+    is what this exit says; ``runner_up`` the second largest calibrated probability; ``price`` and ``context`` as in
+    `Arrival`.
     """
 
     sample: int
     exit: int
     confidence: float
     elapsed_s: float = 0.0
+    label: int | None = None
+    runner_up: float = 0.0
+    price: float | None = None
+    context: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
+class Feedback(NamedTuple):
     """What became known of a sample, perhaps much later, perhaps twice, perhaps never.
 
-    ``exit`` it left by; ``correct`` says whether that answer was right, ``None`` where nobody knows;
-    ``latency_s`` from arrival to answer.
+    ``exit`` it left by; ``correct`` says whether that answer was right, ``None`` where nobody knows; ``latency_s`` from
+    arrival to answer. ``labels`` and ``confidences`` hold one item per exit, ``None`` where the exit was not run.
+    ``truth`` is the true label; ``propensity`` the probability with which this sample
+    was chosen to hear what the last exit says of it (1 where it went on of itself).
     """
 
     sample: int
     exit: int
     correct: bool | None = None
     latency_s: float | None = None
+    labels: tuple[int | None, ...] = ()
+    confidences: tuple[float | None, ...] = ()
+    truth: int | None = None
+    propensity: float = 1.0
 
 
 class Policy(ABC):
     """Decides sample by sample. Found by entry point (group ``offramp.policies``).
 
-    A policy owns its random generator, made from the seed it is started with, and reads no clock:
-    the same views and feedback give the same decisions in replay, in simulation and live.
+    A policy owns its random generator, made from the seed it is started with, and reads no clock: the same views and
+    feedback give the same decisions in replay, in simulation and live. It keeps no more of a sample than it needs
+    until its feedback comes, and a bounded number of samples of which none comes.
+
+    ``feedback`` says what it must be told; nobody tells it more.
     """
 
-    name: str
+    name: ClassVar[str]
+    feedback: ClassVar[FeedbackKind] = FeedbackKind.NOTHING
 
     @classmethod
     @abstractmethod
-    def start(cls, thresholds: Sequence[float | None], seed: int = 0) -> Policy:
-        """A fresh policy, beginning from a plan's thresholds: one per early exit, ``None`` is off."""
+    def start(cls, setting: Setting, seed: int = 0) -> Policy:
+        """A fresh policy in this setting.
+
+        Raises
+        ------
+        ConfigError : the setting lacks what this policy needs, or holds what it cannot do
+        """
+
+    def route(self, arrival: Arrival) -> int:
+        """The exit to go to at once, before anything is computed; 0, the first, unless a policy says otherwise."""
+        return 0
 
     @abstractmethod
     def decide(self, view: View) -> Action:
         """Stop at this exit, or go on. Never called for the last exit."""
+
+    def answer(self, view: View) -> int | None:
+        """What to say for a sample stopped here: what the exit says, unless a policy weighs mistakes unequally."""
+        return view.label
 
     @abstractmethod
     def learn(self, feedback: Feedback) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Feedback, Policy, View
+from offramp.policies.setting import Setting
 
 __all__ = ["FixedGates"]
 
@@ -28,16 +29,13 @@ class FixedGates(Policy):
     name = "fixed"
 
     def __init__(self, thresholds: Sequence[float | None]) -> None:
-        for threshold in thresholds:
-            if threshold is not None and not 0.0 <= threshold <= 1.0:
-                raise ConfigError(f"a threshold must lie in [0, 1], not {threshold}")
-        self.thresholds = tuple(thresholds)
+        self.thresholds = Setting(tuple(thresholds)).thresholds  # checked there
         # compared in float32, as the runtime compares them
         self._float32 = tuple(np.float32(np.inf if t is None else t) for t in self.thresholds)
 
     @classmethod
-    def start(cls, thresholds: Sequence[float | None], seed: int = 0) -> FixedGates:
-        return cls(thresholds)
+    def start(cls, setting: Setting, seed: int = 0) -> FixedGates:
+        return cls(setting.thresholds)
 
     def decide(self, view: View) -> Action:
         return Action.STOP if np.float32(view.confidence) >= self._float32[view.exit] else Action.GO_ON

@@ -1,30 +1,40 @@
-"""A policy over recorded rows, one after the other."""
+"""A policy over recorded samples, one after the other."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.confidence.gates.base import Gate
-from offramp.errors import RecordMismatch
-from offramp.policies.base import Action, Feedback, Policy, View
-from offramp.records.confidences import gate_scores
-from offramp.records.records import Records
+from offramp.errors import ConfigError
+from offramp.policies.base import Action, Arrival, Feedback, FeedbackKind, Policy, View
+from offramp.policies.stream import Stream
 
 __all__ = ["PolicyReplay", "replay"]
 
 
 @dataclass(frozen=True)
 class PolicyReplay:
-    """In the order asked: the row (n,), the exit it left by (n,), whether the answer was right (n,)."""
+    """In the order asked.
+
+    Parameters
+    ----------
+    row : (n,) of the stream
+    begin : (n,) the first exit it went to
+    exit : (n,) the exit it left by
+    label : (n,) what was answered
+    correct : (n,) whether that was right
+    audited : (n,) whether a sample that had stopped early was sent on to learn from
+    """
 
     row: NDArray[np.intp]
+    begin: NDArray[np.intp]
     exit: NDArray[np.intp]
+    label: NDArray[np.intp]
     correct: NDArray[np.bool_]
+    audited: NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
@@ -34,49 +44,100 @@ class PolicyReplay:
 
 def replay(
     policy: Policy,
-    records: Records,
+    stream: Stream,
     order: NDArray[np.intp] | None = None,
     *,
-    temperatures: Sequence[float] | None = None,
+    feedback: FeedbackKind = FeedbackKind.TRUTH,
     known: NDArray[np.bool_] | None = None,
     delay: int = 0,
-    gates: Sequence[Gate] | None = None,
+    audit_share: float = 0.0,
+    audit_seed: int = 0,
 ) -> PolicyReplay:
-    """Ask ``policy`` about recorded rows; it learns as it would have.
+    """Ask ``policy`` about recorded samples; it is told what it says it needs, and no more.
 
     Parameters
     ----------
     policy : changed by what it learns
-    records : the evidence
-    order : (n,) indices of rows, in the order they arrive; default as recorded
-    temperatures : (E,) of the exits, default 1.0
-    known : (rows,) whether anybody ever tells if the answer was right; default always
-    gates : of a plan; policies see their scores in the place of the confidence
+    stream : the samples
+    order : (n,) indices of samples, in the order they arrive; default as recorded
+    feedback : what there is to tell
+    known : (rows,) whether anybody ever tells the truth of it; default always
     delay : samples that pass before feedback arrives; feedback still out at the end never comes
+    audit_share : of the samples that stop early, sent on all the same; the policy hears what the last exit says
+    audit_seed : of the draws of these
 
     Raises
     ------
-    RecordMismatch : the number of temperatures is not that of the exits
+    ConfigError : the policy needs to be told more than there is, or the share of audits does not lie in [0, 1]
     """
-    degrees = (1.0,) * records.exits if temperatures is None else tuple(temperatures)
-    if len(degrees) != records.exits:
-        raise RecordMismatch(f"{len(degrees)} temperatures for the {records.exits} exits of the records")
-    rows = np.arange(len(records)) if order is None else np.asarray(order, np.intp)
-    confidence = gate_scores(records, degrees, gates)
-    correct = records.correct
-    taken = np.empty(len(rows), np.intp)
+    if policy.feedback > feedback:
+        raise ConfigError(
+            f"policy {policy.name!r} learns from feedback of kind {policy.feedback.name}; here there is no more than "
+            f"{feedback.name}"
+        )
+    if not 0.0 <= audit_share <= 1.0:
+        raise ConfigError(f"the share of audits must lie in [0, 1], not {audit_share}")
+    told = _Telling(policy.feedback, stream, known, audit_share)
+    rows = np.arange(len(stream)) if order is None else np.asarray(order, np.intp)
+    draws = np.random.default_rng(audit_seed).random(len(rows)) < audit_share
+    begin, left, said = np.empty((3, len(rows)), np.intp)
     out: deque[Feedback] = deque()
-    for sample, row in enumerate(rows):
-        taken[sample] = left = _leave(policy, sample, confidence[:, row].tolist())
-        told = bool(correct[left, row]) if known is None or known[row] else None
-        out.append(Feedback(sample, left, told))
+    for sample, row in enumerate(rows.tolist()):
+        first, exit_index, answer = _walk(policy, stream, sample, row)
+        begin[sample], left[sample], said[sample] = first, exit_index, answer
+        out.append(told.of(sample, row, first, exit_index, answer, bool(draws[sample])))
         if len(out) > delay:
             policy.learn(out.popleft())
-    return PolicyReplay(rows, taken, correct[taken, rows])
+    audited = draws & (left < stream.exits - 1) if policy.feedback >= FeedbackKind.AUDITS else np.zeros(len(rows), bool)
+    return PolicyReplay(rows, begin, left, said, said == stream.truth[rows], audited)
 
 
-def _leave(policy: Policy, sample: int, confidence: list[float]) -> int:
-    for exit_index, value in enumerate(confidence):
-        if policy.decide(View(sample, exit_index, value)) is Action.STOP:
-            return exit_index
-    return len(confidence)
+@dataclass(frozen=True)
+class _Telling:
+    """What a policy of this kind hears of a sample."""
+
+    kind: FeedbackKind
+    stream: Stream
+    known: NDArray[np.bool_] | None
+    audit_share: float
+
+    def of(self, sample: int, row: int, begin: int, left: int, answer: int, drawn: bool) -> Feedback:
+        if self.kind is FeedbackKind.NOTHING:
+            return Feedback(sample, left)
+        stream, last = self.stream, self.stream.exits - 1
+        passed = set(range(begin, left + 1))
+        propensity = 1.0
+        if self.kind is FeedbackKind.AUDITS and drawn and left < last:
+            passed.add(last)
+            propensity = self.audit_share
+        truth = None
+        if self.kind is FeedbackKind.TRUTH and (self.known is None or self.known[row]):
+            truth = int(stream.truth[row])
+        return Feedback(
+            sample,
+            left,
+            None if truth is None else truth == answer,
+            labels=tuple(int(stream.predicted[e, row]) if e in passed else None for e in range(stream.exits)),
+            confidences=tuple(float(stream.confidence[e, row]) if e in passed else None for e in range(stream.exits)),
+            truth=truth,
+            propensity=propensity,
+        )
+
+
+def _walk(policy: Policy, stream: Stream, sample: int, row: int) -> tuple[int, int, int]:
+    """Where it began, where it left, what was said."""
+    price = None if stream.price is None else float(stream.price[row])
+    context = 0 if stream.context is None else int(stream.context[row])
+    features = None if stream.features is None else stream.features[row]
+    last = stream.exits - 1
+    first = policy.route(Arrival(sample, features, price, context))
+    if not 0 <= first <= last:
+        raise ConfigError(f"policy {policy.name!r} sent sample {sample} to exit {first} of {last + 1}")
+    for index in range(first, last):
+        label = int(stream.predicted[index, row])
+        runner_up = 0.0 if stream.runner_up is None else float(stream.runner_up[index, row])
+        view = View(sample, index, float(stream.confidence[index, row]), 0.0, label, runner_up, price, context)
+        if policy.decide(view) is Action.STOP:
+            answer = policy.answer(view)
+            return first, index, label if answer is None else answer
+    return first, last, int(stream.predicted[last, row])
