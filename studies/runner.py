@@ -24,8 +24,8 @@ FOLDER = Path(__file__).parent
 
 
 def study_names(folder: Path = FOLDER) -> list[str]:
-    """Names of the studies: the folders with a ``study.py``."""
-    return sorted(path.parent.name for path in folder.glob("*/study.py"))
+    """Names of the studies: the folders with a ``study.py``, with hyphens for underscores."""
+    return sorted(path.parent.name.replace("_", "-") for path in folder.glob("*/study.py"))
 
 
 def run_study(name: str, folder: Path = FOLDER) -> list[StudyRow]:
@@ -36,12 +36,13 @@ def run_study(name: str, folder: Path = FOLDER) -> list[StudyRow]:
     ConfigError : no such study, or it has no function ``study``
     OfframpError : whatever the study lacks, say its records
     """
-    names = study_names(folder)
+    name, names = name.replace("_", "-"), study_names(folder)
     if name not in names:
         near = get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names) or 'none'}"
         raise ConfigError(f"no study is called {name!r}{hint}")
-    return list(_function(name, folder / name / "study.py")())
+    package = name.replace("-", "_")
+    return list(_function(package, folder / package / "study.py")())
 
 
 def _function(name: str, file: Path) -> Callable[[], Iterable[StudyRow]]:
