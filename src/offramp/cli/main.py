@@ -23,6 +23,7 @@ from offramp.cli import (
     quantise,
     record,
     relay,
+    replay,
     report,
     run,
     serve,
@@ -54,6 +55,7 @@ app.command("certs")(certs.certs)
 app.command("export")(export.export)
 app.command("relay")(relay.relay)
 app.command("run")(run.run)
+app.command("replay")(replay.replay)
 app.command("report")(report.report)
 
 

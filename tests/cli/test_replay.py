@@ -1,0 +1,75 @@
+"""``offramp replay``: what a policy would have cost, and what it refuses in one sentence."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from offramp.policies import registry
+from tests.cli.support import offramp
+from tests.cli.test_certify import cascade
+
+__all__ = ["cascade"]
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+FITTED = ("hindsight", "logistic", "gain")
+
+
+@pytest.fixture(autouse=True)
+def policies_of_this_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of pyproject.toml, installed or not."""
+    points = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"]["offramp.policies"]
+    found = {name: EntryPoint(name, value, "offramp.policies") for name, value in points.items()}
+    monkeypatch.setattr(registry, "_found", lambda: found)
+
+
+@pytest.mark.parametrize("policy", FITTED)
+def test_fitted_policies_cost_less_than_never_and_always(cascade: Path, policy: str) -> None:
+    called = offramp("replay", cascade, "--policy", policy, "--price", "0.2", "--shuffles", "2", "--json")
+    assert called.code == 0, called.err
+    body = json.loads(called.out)
+    cost = {one["name"]: one["cost"] for one in body["references"]}
+    assert cost["oracle"] < cost["fixed"] < min(cost["never"], cost["always"])
+    assert cost["oracle"] < body["cost"]["mean"] < min(cost["never"], cost["always"])
+    assert body["regret"]["fixed"]["mean"] == pytest.approx(body["cost"]["mean"] - cost["fixed"])
+    assert (body["rows"], body["shuffles"], body["how"]) == (2000, 2, "replayed")
+
+
+def test_the_table_fits_eighty_columns(cascade: Path) -> None:
+    called = offramp("replay", cascade, "--policy", "hindsight", "--price", "0.05", "--shuffles", "2")
+    assert called.code == 0, called.err
+    assert "regret against the best threshold" in called.out
+    assert "2,000 test rows, price 0.05" in called.out
+    assert max(map(len, called.out.splitlines())) <= 80
+
+
+def test_as_published_the_last_exit_is_right(cascade: Path) -> None:
+    options = ("--policy", "hindsight", "--price", "0.2", "--shuffles", "1", "--json")
+    real, published = (json.loads(offramp("replay", cascade, *options, *more).out) for more in ((), ("--published",)))
+    always = {one["name"]: one for one in published["references"]}["always"]
+    assert always["cost"] == pytest.approx(0.2)
+    assert always["accuracy"] == {one["name"]: one for one in real["references"]}["always"]["accuracy"] < 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--policy", "fixd"], "unknown policy 'fixd'; did you mean 'fixed'?"),
+        (["--policy", "fixed", "--price", "1"], "must lie in [0, 1)"),
+        (["--policy", "fixed", "--exit", "4"], "there is no early exit 4"),
+        (["--policy", "fixed", "--split", "tune"], "replay calibrate or test rows"),
+        (["--policy", "fixed", "--shuffles", "0"], "at least one shuffle"),
+        (["--policy", "fixed", "--delay", "-1"], "the delay must not be below 0"),
+        (["--policy", "fixed", "--audit-share", "2"], "share of audits"),
+        (["--policy", "fixed", "--records", "none.parquet"], "no such records file"),
+    ],
+)
+def test_bad_input_is_one_sentence(cascade: Path, options: list[str], words: str) -> None:
+    called = offramp("replay", cascade, "--price", "0.2", *options)
+    assert called.code != 0
+    assert words in called.err
+    assert len(called.err.strip().splitlines()) == 1
