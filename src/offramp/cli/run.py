@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from offramp.cascade.manifest import Manifest
     from offramp.data.dataset import Dataset
     from offramp.links.network import Network
+    from offramp.planning.plan import Plan
+    from offramp.runtime.access import Access
     from offramp.runtime.answer import Answer
     from offramp.runtime.device import Device
     from offramp.runtime.run_result import RunResult
@@ -115,11 +117,9 @@ def run(
     from offramp.links.network import load_network
     from offramp.planning.plan import load_plan
     from offramp.reporting.terminal import runs_table
-    from offramp.runtime.access import OPEN, Access
     from offramp.runtime.device import Device
     from offramp.runtime.gauges import device_gauges
     from offramp.runtime.json_logs import log_as_json
-    from offramp.runtime.local import LocalCluster
     from offramp.runtime.metrics import start_metrics
     from offramp.runtime.modes import mode_named
     from offramp.runtime.spool import Spool
@@ -140,20 +140,8 @@ def run(
     if audit is not None:
         auditing = audit_for(cascade, chosen, audit, audit_limit, audit_log)
     with ExitStack() as stack:
-        upstream: str | tuple[str, ...] | None
-        access = OPEN  # what is spawned listens on loopback only
-        if forced == "only-device":
-            upstream = None
-        elif spawn:
-            upstream = stack.enter_context(LocalCluster(cascade, [plan_file], loaded)).upstream_address
-        else:
-            next_tier = chosen.next_tier(device_tier.name)
-            beyond = "cloud" in forced or adapt or audit is not None
-            if next_tier is None and beyond and len(loaded.tiers) > 1:
-                next_tier = loaded.tiers[1].name
-            upstream = upstream_addresses(loaded, next_tier)
-            if next_tier is not None:
-                access = Access.between(loaded, device_tier.name, next_tier)
+        wider = adapt or audit is not None
+        upstream, access = _beyond(stack, cascade, plan_file, chosen, loaded, forced, spawn=spawn, wider=wider)
         device = stack.enter_context(
             Device(
                 opened,
@@ -181,23 +169,7 @@ def run(
     spooled = {} if device.spool is None else device.spool.counts()
     result.save(target)
     if json:
-        print_json(
-            {
-                "name": result.name,
-                "plan_id": chosen.plan_id,
-                "rows": len(result),
-                "accuracy": result.accuracy,
-                "mean_latency_s": result.mean_latency_s,
-                "p50_latency_s": result.latency_quantile_s(0.5),
-                "p95_latency_s": result.latency_quantile_s(0.95),
-                "bytes_per_sample": result.bytes_per_sample,
-                "exit_share": result.exit_share.tolist(),
-                "tier_share": result.tier_share,
-                "degraded_rows": result.degraded_rows,
-                **{key.replace(".", "_"): count for key, count in spooled.items()},
-                **watched(device),
-            }
-        )
+        print_json(_summary(result, chosen.plan_id, {**spooled, **watched(device)}))
         return
     console.print(runs_table((result,)))
     say(f"run -> {target}")
@@ -208,6 +180,51 @@ def run(
             f"spool {spool}: {spooled['spool.stored']} kept, {spooled['spool.delivered']} delivered, "
             f"{spooled['spool.lost']} lost, {spooled['spool.waiting']} wait for the next run"
         )
+
+
+def _beyond(
+    stack: ExitStack,
+    cascade: Path,
+    plan_file: Path,
+    plan: Plan,
+    network: Network,
+    forced: str,
+    *,
+    spawn: bool,
+    wider: bool,
+) -> tuple[str | tuple[str, ...] | None, Access]:
+    """Addresses of the tier after the device, and how it is reached; ``wider``: also where the plan needs no tier."""
+    from offramp.runtime.access import OPEN, Access
+    from offramp.runtime.local import LocalCluster
+
+    if forced == "only-device":
+        return None, OPEN
+    if spawn:  # what is spawned listens on loopback only
+        return stack.enter_context(LocalCluster(cascade, [plan_file], network)).upstream_address, OPEN
+    device = network.tiers[0].name
+    next_tier = plan.next_tier(device)
+    if next_tier is None and (wider or "cloud" in forced) and len(network.tiers) > 1:
+        next_tier = network.tiers[1].name
+    access = OPEN if next_tier is None else Access.between(network, device, next_tier)
+    return upstream_addresses(network, next_tier), access
+
+
+def _summary(result: RunResult, plan_id: str, counts: dict[str, Any]) -> dict[str, Any]:
+    """What a script wants to read; ``counts`` with underscores for dots."""
+    return {
+        "name": result.name,
+        "plan_id": plan_id,
+        "rows": len(result),
+        "accuracy": result.accuracy,
+        "mean_latency_s": result.mean_latency_s,
+        "p50_latency_s": result.latency_quantile_s(0.5),
+        "p95_latency_s": result.latency_quantile_s(0.95),
+        "bytes_per_sample": result.bytes_per_sample,
+        "exit_share": result.exit_share.tolist(),
+        "tier_share": result.tier_share,
+        "degraded_rows": result.degraded_rows,
+        **{key.replace(".", "_"): count for key, count in counts.items()},
+    }
 
 
 def late_answers_to(file: Path) -> LateAnswer:
