@@ -90,5 +90,5 @@ def test_our_studies_are_found_and_described(folder: Path) -> None:
     assert "cifar10" in names
     root = Path(__file__).parents[2] / "studies"
     for name in names:
-        assert (root / name / "README.md").is_file()
+        assert (root / name.replace("-", "_") / "README.md").is_file()
     assert len(run_study("tiny", folder)) == 2

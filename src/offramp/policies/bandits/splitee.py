@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from offramp.policies.bandits.base import NEVER, BanditPolicy, Played, RewardSource
 from offramp.policies.bandits.ucb import Reward, UcbOptions
 from offramp.policies.base import Feedback, FeedbackKind
+from offramp.policies.setting import Setting
 
 __all__ = ["ISplitEE", "SplitEE", "SplitEEAudited", "SplitEES"]
 
@@ -21,9 +22,12 @@ class SplitEE(BanditPolicy):
 
     Source: Bajpai, Trivedi, Yadav and Hanawal 2023 (arXiv 2309.09195).
 
+    Parameters
+    ----------
+    remote_layers : charge the layers from the split to the last exit too; the authors count the price alone
+
     Examples
     --------
-    >>> from offramp.policies.setting import Setting
     >>> policy = SplitEE(Setting((0.8, None, 0.8), price=0.3, layer_costs=(0.1, 0.2, 0.3, 0.4)))
     >>> policy.splits
     (0, 2, 3)
@@ -32,6 +36,10 @@ class SplitEE(BanditPolicy):
     name = "splitee"
     source = RewardSource.CONFIDENCE
     side_observations: ClassVar[bool] = False
+
+    def __init__(self, setting: Setting, options: UcbOptions | None = None, remote_layers: bool = False) -> None:
+        super().__init__(setting, options)
+        self.remote_layers = remote_layers
 
     @property
     def splits(self) -> tuple[int, ...]:
@@ -67,10 +75,18 @@ class SplitEE(BanditPolicy):
         threshold = self._thresholds[arm][split] if split < self.setting.exits - 1 else 0.0
         if confidence >= threshold:
             return Reward(arm, confidence - self.layer_costs[split])
-        return Reward(arm, value - self.layer_costs[split] - played.price)
+        layers = self.layer_costs[-1 if self.remote_layers else split]
+        return Reward(arm, value - layers - played.price)
 
     def _value(self, told: Feedback) -> float | None:
         return next((c for c in reversed(told.confidences) if c is not None), None)
+
+    def _learned(self) -> dict[str, Any]:
+        return {"remote_layers": self.remote_layers}
+
+    @classmethod
+    def _revive(cls, setting: Setting, options: UcbOptions, learned: dict[str, Any]) -> Self:
+        return cls(setting, options, bool(learned["remote_layers"]))
 
 
 class SplitEES(SplitEE):

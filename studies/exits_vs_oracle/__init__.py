@@ -1,0 +1,1 @@
+"""How much of what an oracle gains from early exits the published rules take."""
