@@ -57,6 +57,21 @@ def test_the_last_tier_answers_everything(cascade: Cascade) -> None:
     assert not len(run.survivors)
 
 
+def test_where_nothing_is_to_decide_the_answers_are_the_same(cascade: Cascade) -> None:
+    plan = plan_of(cascade, ("device", "edge", "cloud"), (None, None))
+    tier = Tier(cascade, "cloud", [plan])
+    features = np.abs(tiny_rows(6)).repeat(2, axis=1)
+    through = tier.run(tier.route(), 2, [features])
+    walked = tier.run_to_exit(tier.route(), 2, [features])
+    assert through.rows.label.tolist() == walked.rows.label.tolist()
+    assert through.rows.exit.tolist() == walked.rows.exit.tolist() == [2] * 6
+    np.testing.assert_array_equal(through.rows.probabilities, walked.rows.probabilities)
+    np.testing.assert_array_equal(through.rows.confidence, walked.rows.confidence)
+    assert (through.rows.tier, through.cut, len(through.survivors)) == (["cloud"] * 6, 3, 0)
+    assert through.rows.compute_s["cloud"] > 0
+    assert tier.counters.rows_executed == [0, 0, 12]
+
+
 def test_no_time_for_the_next_exit_leaves_at_this_one(cascade: Cascade) -> None:
     clock = VirtualClock()
     tier = Tier(cascade, "device", [plan_of(cascade, ("device",) * 3, (0.6, None))], clock=clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -118,9 +119,15 @@ def bytes_of(array: Array) -> bytes:
     ------
     SampleError : a dtype that cannot travel
     """
-    if array.dtype.name not in DTYPES:
-        raise SampleError(f"a tensor of dtype {array.dtype.name!r} cannot travel; use one of {', '.join(DTYPES)}")
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return array.astype(_on_the_wire(array.dtype), copy=False).tobytes()
+
+
+@cache
+def _on_the_wire(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The little-endian dtype; looking its name up takes NumPy longer than copying a small tensor."""
+    if dtype.name not in DTYPES:
+        raise SampleError(f"a tensor of dtype {dtype.name!r} cannot travel; use one of {', '.join(DTYPES)}")
+    return dtype.newbyteorder("<")
 
 
 def array_of(data: bytes, dtype: str, shape: Sequence[int]) -> Array:

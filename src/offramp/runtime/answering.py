@@ -14,8 +14,9 @@ from offramp.runtime.earlier import EARLIER_LABELS, parse_labels
 from offramp.runtime.failover import Failover
 from offramp.runtime.job import Job
 from offramp.runtime.limits import Limits
+from offramp.runtime.parameters import deadline_parameter
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
-from offramp.runtime.requests import build_request, parse_header, parse_tensors
+from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
 from offramp.runtime.responses import add_stamps, build_response, parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
@@ -74,10 +75,16 @@ class Answering:
         """
         return await self.complete(self.start(message))
 
-    def start(self, message: pb.ModelInferRequest) -> Job:
+    def start(self, message: pb.ModelInferRequest, known: Header | None = None, size: int | None = None) -> Job:
         """Check a request, and compute this tier's part if that is short and it is alone; else let it wait its turn.
 
         Belongs to the event loop.
+
+        Parameters
+        ----------
+        message : the request
+        known : its header, where that was checked already; then id, deadline and contents are all ``message`` has
+        size : of what came over the wire, if not that of ``message``
 
         Raises
         ------
@@ -85,10 +92,10 @@ class Answering:
         """
         begin_s = self._clock.now()
         self._counters.requests += 1
-        self._counters.bytes_in += message.ByteSize()
+        self._counters.bytes_in += message.ByteSize() if size is None else size
         job: Job | None = None
         try:
-            job = self._accept(message, begin_s)
+            job = self._accept(message, begin_s, known)
             if job.header.cut < job.route.stop:
                 self._compute_or_queue(job)
         except Exception as error:
@@ -125,7 +132,7 @@ class Answering:
         finally:
             self.in_flight -= 1
 
-    def _accept(self, message: pb.ModelInferRequest, begin_s: float) -> Job:
+    def _accept(self, message: pb.ModelInferRequest, begin_s: float, known: Header | None) -> Job:
         if self.draining:
             raise LinkDown(f"tier {self.tier.name!r} is shutting down")
         if self.in_flight >= self.limits.max_in_flight:
@@ -133,8 +140,9 @@ class Answering:
                 f"tier {self.tier.name!r} is overloaded: {self.in_flight} requests are under way, "
                 f"at most {self.limits.max_in_flight} may; try again later or ask another server"
             )
-        header = parse_header(message, self.tier.manifest)
-        deadline_s = None if header.deadline_s is None else begin_s + header.deadline_s
+        header = known or parse_header(message, self.tier.manifest)
+        budget_s = header.deadline_s if known is None else deadline_parameter(message)
+        deadline_s = None if budget_s is None else begin_s + budget_s
         route = self.tier.route(header.plan_id)
         exits = self.tier.earlier_exits(route, header.cut)
         if exits and not header.has_labels:

@@ -43,8 +43,10 @@ class Asking:
         self._tier = tier
         self._stamped = stamped
 
-    def ask(self, following: Following, inputs: tuple[Array, ...], mode: Mode, deadline_s: float) -> Asked:
-        """Begin n rows.
+    def ask(
+        self, following: Following, inputs: tuple[Array, ...], mode: Mode, deadline_s: float, *, blocking: bool = False
+    ) -> Asked:
+        """Begin n rows; ``blocking`` says how the caller will wait for them.
 
         Raises
         ------
@@ -52,7 +54,7 @@ class Asking:
         """
         tier, route, rows = self._tier, following.route, len(inputs[0])
         if mode in ("prefer-cloud", "only-cloud"):
-            return self._ask_beyond(route, inputs, mode, deadline_s)
+            return self._ask_beyond(route, inputs, mode, deadline_s, blocking)
         if mode == "only-device":
             route = following.local
         elif mode == "prefer-device":
@@ -62,22 +64,24 @@ class Asking:
         run = tier.run(route, 0, inputs, deadline_s)
         if self.hook is not None:
             run.samples = self.hook.taken()
-        return run, self.send(route, run, deadline_s)
+        return run, self.send(route, run, deadline_s, blocking=blocking)
 
-    def send(self, route: Route, run: TierRun, deadline_s: float) -> Offload | None:
+    def send(self, route: Route, run: TierRun, deadline_s: float, *, blocking: bool = False) -> Offload | None:
         """Send the survivors, if there are any."""
         if not len(run.survivors):
             return None
-        return Offload(self._tier, route, run, deadline_s, self.upstream, self._stamped).begin()
+        return Offload(self._tier, route, run, deadline_s, self.upstream, self._stamped, blocking).begin()
 
-    def _ask_beyond(self, route: Route, inputs: tuple[Array, ...], mode: Mode, deadline_s: float) -> Asked:
+    def _ask_beyond(
+        self, route: Route, inputs: tuple[Array, ...], mode: Mode, deadline_s: float, blocking: bool
+    ) -> Asked:
         """Send the sample as it is; what the device answers meanwhile is for the case that nobody else does."""
         tier, rows = self._tier, len(inputs[0])
         if self.upstream is None:
             raise ConfigError(f"mode {mode!r} sends samples on, but no upstream was given; pass its HOST:PORT")
         everyone = np.arange(rows, dtype=np.intp)
         run = TierRun(Rows.unanswered(rows, tier.classes), everyone, inputs, 0)
-        offload = self.send(route, run, deadline_s)
+        offload = self.send(route, run, deadline_s, blocking=blocking)
         assert offload is not None
         if mode == "prefer-cloud" and route.stop:
             found = tier.run(route, 0, inputs, deadline_s).rows

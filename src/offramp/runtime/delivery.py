@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING
 
@@ -147,11 +146,13 @@ class Delivery:
         self._finish()
         if self._waiter.done():
             return
-        with contextlib.suppress(InvalidStateError):  # another thread may have given up in this moment
+        try:
             if reply is not None:
                 self._waiter.set_result(reply)
             else:
                 self._waiter.set_exception(error)
+        except InvalidStateError:
+            pass  # another thread has given up in this moment
 
     def _finish(self) -> None:
         if not self._over and self._attempts:

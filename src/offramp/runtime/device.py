@@ -35,6 +35,7 @@ from offramp.runtime.modes import Mode, mode_named
 from offramp.runtime.pipeline import Pipeline
 from offramp.runtime.policy_hook import PolicyHook
 from offramp.runtime.route import Route
+from offramp.runtime.single_array import SingleArray
 from offramp.runtime.spool import Spool
 from offramp.runtime.spooler import LateAnswer, Spooler
 from offramp.runtime.tier import Tier
@@ -129,6 +130,8 @@ class Device:
         self._tier = Tier(cascade, tier or plan.tiers[0], [plan], slow_down=slow_down)
         # reading an array is no work of the network: only tokenising takes a slow device longer
         self._read_pace = Pace() if self._reader.tokenizer is None else self._tier.pace
+        alone = self._reader.tokenizer is None and len(self.manifest.inputs) == 1
+        self._single = SingleArray(self.manifest) if alone else None
         self._now = self._tier.clock.now
         self._counters = self._tier.counters
         self._addresses = (upstream,) if isinstance(upstream, str) else tuple(upstream or ())
@@ -253,7 +256,7 @@ class Device:
         first = following.first
         if first is None or mode is not None or deadline_s is not None:
             return self._ask(following, self._one_row(sample), begin_s, mode, deadline_s)[0]
-        row = first.rows(sample)  # type: ignore[arg-type]  # anything else is refused there
+        row = first.row(sample)  # type: ignore[arg-type]  # anything else is refused there
         ran_s = self._now()
         values = first.run(row)
         confidence = values[2].item()
@@ -264,7 +267,7 @@ class Device:
             return self._left_first(first, row, values, confidence, ran_s, begin_s, self._now())
         until_s = begin_s + self.deadline_s
         run = self._asking.go_on(first, values, end_s - ran_s, until_s)
-        offload = self._asking.send(first.route, run, until_s)
+        offload = self._asking.send(first.route, run, until_s, blocking=True)
         if offload is not None:
             offload.wait()
             offload.finish()
@@ -296,7 +299,7 @@ class Device:
         deadline_s: float | None,
     ) -> list[Answer]:
         until_s = begin_s + (self.deadline_s if deadline_s is None else _positive(deadline_s))
-        run, offload = self._asking.ask(following, inputs, self._mode(mode), until_s)
+        run, offload = self._asking.ask(following, inputs, self._mode(mode), until_s, blocking=True)
         if offload is not None:
             offload.wait()
             offload.finish()
@@ -346,6 +349,8 @@ class Device:
         return self.mode if mode is None else mode_named(mode)
 
     def _one_row(self, sample: Sample) -> tuple[Array, ...]:
+        if self._single is not None and isinstance(sample, np.ndarray):
+            return (self._single.row(sample),)
         return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))
 
     def close(self) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.cascade.sample import check_rows
 from offramp.cascade.segment import TEMPERATURE
 from offramp.confidence.gates import ThresholdGate
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
+from offramp.runtime.single_array import SingleArray
 from offramp.runtime.tier import Tier
 
 __all__ = ["FirstExit"]
@@ -39,11 +39,8 @@ class FirstExit:
         self.route = route
         #: whether those who go on must bring this exit's answer along
         self.keeps_label = route.needs_labels(1)
-        spec = tier.manifest.inputs[0]
-        self._manifest = tier.manifest
-        self._shape = spec.row_shape
-        self._dtype = np.dtype(spec.dtype)
-        self._is_float = self._dtype.kind == "f"
+        #: reads the sample
+        self.row = SingleArray(tier.manifest).row
         *before, last = (tier.segment(route, index) for index in range(self.cut))
         self._before = [(s.session.run, s.output_names, s.input_names) for s in before]
         self._run, self._inputs = last.session.run, last.input_names
@@ -63,21 +60,6 @@ class FirstExit:
             and len(manifest.inputs) == 1
             and all(segment.hand_over == "features" for segment in manifest.segments[:reached])
         )
-
-    def rows(self, sample: Array) -> Array:
-        """The sample as one row, checked.
-
-        Raises
-        ------
-        SampleError : wrong dtype or shape, NaN or infinity
-        """
-        try:
-            fits = sample.dtype is self._dtype and sample.shape == self._shape
-            if fits and (not self._is_float or np.isfinite(sample).all()):
-                return sample[None]
-        except AttributeError:
-            pass  # no array yet, a list say: the full check below converts it, or says what is wrong
-        return check_rows(self._manifest, [np.asarray(sample)[None]])[0]
 
     def run(self, row: Array) -> list[Array]:
         """Label (1,), probabilities (1, K), confidence (1,), then what the segment hands over."""

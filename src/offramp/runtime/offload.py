@@ -7,12 +7,13 @@ import logging
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from offramp.cascade.walk import NO_EXIT
 from offramp.errors import DeadlineExceeded, LinkDown, LinkError
 from offramp.runtime.delivery import Delivery
 from offramp.runtime.failover import Failover
 from offramp.runtime.loop import background_loop
+from offramp.runtime.promise import Promise
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
-from offramp.runtime.requests import build_request
 from offramp.runtime.responses import parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.tier import Tier, TierRun
@@ -32,7 +33,7 @@ class Offload:
 
     ``sent_bytes`` is the size of the request, 0 when it never left; it was begun at ``begun_s``, left at
     ``sent_s``, and the reply was there, or was given up, at ``heard_s``. ``stamped``: the tiers beyond are
-    to say when they did what.
+    to say when they did what. ``blocking``: it is `wait` that will be called, not `wait_async`.
     """
 
     tier: Tier
@@ -41,6 +42,7 @@ class Offload:
     deadline_s: float
     upstream: Failover | None
     stamped: bool = False
+    blocking: bool = False
     request_id: str = ""
     sent_bytes: int = 0
     begun_s: float = 0.0
@@ -49,7 +51,7 @@ class Offload:
     reply: pb.ModelInferResponse | None = None
     error: LinkError | None = None
     _delivery: Delivery | None = None
-    _waiter: Future[pb.ModelInferResponse] | None = None
+    _waiter: Promise | Future[pb.ModelInferResponse] | None = None
     _until_s: float = 0.0
     _span: RequestSpan | None = None
 
@@ -71,7 +73,7 @@ class Offload:
             return self
         data = self._request(left_s)
         self.sent_bytes = len(data)
-        waiter: Future[pb.ModelInferResponse] = Future()
+        waiter: Promise | Future[pb.ModelInferResponse] = Promise() if self.blocking else Future()
         self._delivery = Delivery(self.upstream, choice, self.request_id, data, waiter, self._until_s)
         if choice.way is not None:
             self._waiter = waiter
@@ -83,23 +85,14 @@ class Offload:
         assert self.upstream is not None
         tier, route, run = self.tier, self.route, self.run
         payloads = [tier.pace.run(route.codec.encode, tensor) for tensor in run.tensors]
-        specs = tier.manifest.tensors_at(run.cut)
-        message = build_request(
-            tier.manifest.name,
-            run.cut,
-            route.plan_id,
-            left_s,
-            route.codec,
-            specs,
-            run.tensors,
-            payloads,
-            run.earlier_labels,
-            self.stamped,
+        recurring, message = tier.templates.parts(
+            route, run.cut, run.tensors, payloads, run.earlier_labels, self.stamped
         )
         self.request_id = message.id = self.upstream.new_id()
+        message.parameters["deadline_ms"].double_param = left_s * 1e3
         self._span = RequestSpan("offramp.offload", tier=tier.name, segment=run.cut, rows=len(run.survivors))
         self._span.carry(message)
-        return bytes(message.SerializeToString())
+        return recurring + bytes(message.SerializeToString())
 
     def _latest_s(self) -> float:
         """Until when to wait: where no exit was computed yet, the device needs time to do so itself."""
@@ -122,7 +115,8 @@ class Offload:
 
     @property
     def _answered(self) -> bool:
-        return bool((self.run.rows.exit[self.run.survivors] >= 0).all())
+        exits, survivors = self.run.rows.exit, self.run.survivors
+        return NO_EXIT not in (exits if len(survivors) == len(exits) else exits[survivors]).tolist()
 
     def wait(self) -> None:
         """Block until the reply is there or the time is up."""
@@ -138,6 +132,7 @@ class Offload:
     async def wait_async(self) -> None:
         """The same, without blocking the caller's event loop."""
         if self._waiter is not None:
+            assert isinstance(self._waiter, Future)
             try:
                 async with asyncio.timeout(max(0.0, self._until_s - self.tier.clock.now())):
                     self.reply = await asyncio.wrap_future(self._waiter)
@@ -164,7 +159,12 @@ class Offload:
         if self.reply is not None:
             try:
                 name = self.route.next_tier or ""
-                rows.put(survivors, parse_response(self.reply, len(survivors), self.tier.manifest, name))
+                found = parse_response(self.reply, len(survivors), self.tier.manifest, name)
+                if len(survivors) == len(rows):
+                    found.add_seconds(rows)
+                    self.run.rows = found
+                else:
+                    rows.put(survivors, found)
                 return
             except LinkError as error:
                 self.error = error

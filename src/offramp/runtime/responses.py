@@ -83,6 +83,40 @@ def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest
     ------
     PeerRefused : the response does not hold what it must
     """
+    classes, exits = len(manifest.labels), len(manifest.exit_segments)
+    answer = _as_tiers_give_it(message, rows, classes, tier) or _as_anybody_may(message, rows, classes, exits, tier)
+    _require_range(answer.label, classes, "label", tier)
+    _require_range(answer.exit, exits, "exit", tier)
+    for key, value in message.parameters.items():
+        kind, _, name = key.partition(".")
+        if kind in ("compute_s", "queue_s") and name:
+            (answer.compute_s if kind == "compute_s" else answer.queue_s)[name] = value.double_param
+        elif kind == STAMPS and name:
+            answer.stamps[name] = Stamps.from_text(value.string_param)
+    return answer
+
+
+def _as_tiers_give_it(message: pb.ModelInferResponse, rows: int, classes: int, tier: str) -> Rows | None:
+    """The rows of a response described as our tiers describe theirs; ``None`` where it is another."""
+    contents = message.raw_output_contents
+    if len(contents) != len(OUTPUTS) or message.outputs != _described("", tuple(OUTPUTS), rows, classes).outputs:
+        return None
+    label, probabilities, confidence, exit_index, *_ = contents
+    sizes = len(label), len(probabilities), len(confidence), len(exit_index)
+    if sizes != (8 * rows, 4 * rows * classes, 4 * rows, 8 * rows):
+        return None
+    return Rows(
+        np.frombuffer(label, "<i8"),
+        np.frombuffer(probabilities, "<f4").reshape(rows, classes),
+        np.frombuffer(confidence, "<f4"),
+        np.frombuffer(exit_index, "<i8"),
+        _words(message, 4, rows, tier, tier),
+        _words(message, 5, rows, "", tier),
+    )
+
+
+def _as_anybody_may(message: pb.ModelInferResponse, rows: int, classes: int, exits: int, tier: str) -> Rows:
+    """The rows of any response, every output checked."""
     found = {output.name: index for index, output in enumerate(message.outputs)}
     if len(message.raw_output_contents) != len(message.outputs):
         raise PeerRefused(f"{tier}: the response holds no raw_output_contents for its outputs")
@@ -101,8 +135,7 @@ def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest
     for name in ("label", "probabilities", "confidence"):
         if name not in found:
             raise PeerRefused(f"{tier}: the response has no output {name!r}")
-    classes, exits = len(manifest.labels), len(manifest.exit_segments)
-    answer = Rows(
+    return Rows(
         column("label", "<i8", (rows,)),
         column("probabilities", "<f4", (rows, classes)),
         column("confidence", "<f4", (rows,)),
@@ -110,15 +143,6 @@ def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest
         _words(message, found.get("tier"), rows, tier, tier),
         _words(message, found.get("degraded"), rows, "", tier),
     )
-    _require_range(answer.label, classes, "label", tier)
-    _require_range(answer.exit, exits, "exit", tier)
-    for key, value in message.parameters.items():
-        kind, _, name = key.partition(".")
-        if kind in ("compute_s", "queue_s") and name:
-            (answer.compute_s if kind == "compute_s" else answer.queue_s)[name] = value.double_param
-        elif kind == STAMPS and name:
-            answer.stamps[name] = Stamps.from_text(value.string_param)
-    return answer
 
 
 def _require_range(values: Array, stop: int, name: str, tier: str) -> None:

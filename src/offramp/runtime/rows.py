@@ -43,14 +43,11 @@ class Rows:
     @classmethod
     def unanswered(cls, rows: int, classes: int) -> Rows:
         """n rows no exit has seen yet."""
-        return cls(
-            np.full(rows, -1, np.int64),
-            np.zeros((rows, classes), np.float32),
-            np.zeros(rows, np.float32),
-            np.full(rows, NO_EXIT, np.int64),
-            [""] * rows,
-            [""] * rows,
-        )
+        label, exits = np.empty(rows, np.int64), np.empty(rows, np.int64)
+        label.fill(-1)
+        exits.fill(NO_EXIT)
+        probabilities, confidence = np.zeros((rows, classes), np.float32), np.zeros(rows, np.float32)
+        return cls(label, probabilities, confidence, exits, [""] * rows, [""] * rows)
 
     @classmethod
     def from_walk(cls, state: Walk, tier: str) -> Rows:

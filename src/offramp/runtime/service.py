@@ -19,6 +19,7 @@ from offramp.runtime.description import Description
 from offramp.runtime.job import Job
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.status import failure, status_of, stream_error
+from offramp.runtime.templates import Arrival, KnownRequests
 
 __all__ = ["Service", "handlers"]
 
@@ -52,6 +53,8 @@ class Service:
         self._controlling = Controlling(answering)
         self._streams: set[Any] = set()
         self._tasks = 0
+        #: requests of the data plane that need not be checked again
+        self.known = KnownRequests()
 
     @property
     def busy(self) -> bool:
@@ -76,33 +79,36 @@ class Service:
             _log.error("a request failed", exc_info=error)
             raise await _abort(context, OfframpError(failure(error))) from error
 
-    async def ModelStreamInfer(self, requests: AsyncIterator[pb.ModelInferRequest], context: Any) -> None:
+    async def ModelStreamInfer(self, requests: AsyncIterator[Arrival | _Unreadable], context: Any) -> None:
         """The data plane: responses come as they are ready; an error ends its request, not the stream."""
         working: set[asyncio.Task[None]] = set()
         controlling: set[asyncio.Task[None]] = set()
         turn = asyncio.Lock()
         self._streams.add(context)
         try:
-            async for request in requests:
-                if isinstance(request, _Unreadable):  # whose it was cannot be known, so all of the stream ends
-                    raise await _abort(context, request.error)
+            async for arrival in requests:
+                if isinstance(arrival, _Unreadable):  # whose it was cannot be known, so all of the stream ends
+                    raise await _abort(context, arrival.error)
+                request, known = arrival.message, arrival.header
                 request_id = request.id
-                if is_control(request):
+                if known is None and is_control(request):
                     task = asyncio.create_task(self._control(request, context, turn))
                     controlling.add(task)
                     task.add_done_callback(controlling.discard)
                 else:
-                    if controlling and not self._knows(request):
+                    if controlling and not self._knows(arrival):
                         await asyncio.wait(controlling)  # its plan may be among those just announced
                     try:
-                        job = self._answering.start(request)
+                        job = self._answering.start(request, known, arrival.size)
                     except Exception as error:
                         await _write(context, turn, _failed(request_id, error))
                         continue
                     if job.response is not None:
                         await _write(context, turn, pb.ModelStreamInferResponse(infer_response=job.response))
+                        self._learn(arrival, job)
                         continue
                     task = asyncio.create_task(self._complete(job, context, turn))
+                    self._learn(arrival, job)
                 self._tasks += 1
                 working.add(task)
                 task.add_done_callback(working.discard)
@@ -116,6 +122,11 @@ class Service:
             for task in working:
                 task.cancel()
 
+    def _learn(self, arrival: Arrival, job: Job) -> None:
+        """Requests computed here may come again; one that is passed on goes as it came, so all of it is needed."""
+        if arrival.header is None and job.header.cut < job.route.stop:
+            self.known.learn(arrival, job.header)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks -= 1
 
@@ -126,8 +137,10 @@ class Service:
             reply = _failed(job.request_id, error)
         await _write(context, turn, reply)
 
-    def _knows(self, request: pb.ModelInferRequest) -> bool:
-        plan = request.parameters.get("plan")
+    def _knows(self, arrival: Arrival) -> bool:
+        if arrival.header is not None:
+            return self._answering.tier.knows(arrival.header.plan_id or "")
+        plan = arrival.message.parameters.get("plan")
         return plan is None or self._answering.tier.knows(plan.string_param)
 
     async def _control(self, request: pb.ModelInferRequest, context: Any, turn: asyncio.Lock) -> None:
@@ -214,10 +227,12 @@ class _Unreadable:
         self.error = SampleError(f"these {len(data)} bytes are no {kind.__name__}; send Open Inference Protocol v2")
 
 
-def _reader(kind: type[Any]) -> Callable[[bytes], Any]:
+def _reader(kind: type[Any], parse: Callable[[bytes], Any] | None = None) -> Callable[[bytes], Any]:
+    parse = parse or kind.FromString
+
     def read(data: bytes) -> Any:
         try:
-            return kind.FromString(data)
+            return parse(data)
         except DecodeError:  # gRPC would log a traceback for each
             return _Unreadable(data, kind)
 
@@ -243,7 +258,8 @@ def handlers(service: Service) -> Any:
         )
         for name in _UNARY
     }
-    stream = grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer, _reader(pb.ModelInferRequest), _serialised)
+    read = _reader(pb.ModelInferRequest, service.known.read)
+    stream = grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer, read, _serialised)
     methods = {**unary, "ModelStreamInfer": stream}
     return grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
 

@@ -18,6 +18,7 @@ from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 
 __all__ = [
     "DATATYPES",
+    "ON_THE_WIRE",
     "check_shape",
     "codec_named",
     "decode_bytes_rows",
@@ -48,6 +49,10 @@ _TYPED = {
     "UINT8": "uint_contents",
     "BOOL": "bool_contents",
 }
+
+
+#: numpy dtype name -> how its values travel
+ON_THE_WIRE = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES}
 
 
 @cache

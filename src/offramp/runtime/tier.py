@@ -25,6 +25,7 @@ from offramp.runtime.leaving import Leaving
 from offramp.runtime.paced import PacedSegment
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
+from offramp.runtime.templates import RequestTemplates
 
 __all__ = ["Tier", "TierRun"]
 
@@ -95,7 +96,13 @@ class Tier:
         exits = {segment: index for index, segment in enumerate(cascade.manifest.exit_segments)}
         #: for each segment the index of its exit, or ``None``
         self.exit_of = tuple(exits.get(segment) for segment in range(len(cascade.manifest.segments)))
+        self._next_exits = tuple(
+            next(later for later in range(cut, len(self.exit_of)) if self.exit_of[later] is not None) + 1
+            for cut in range(len(self.exit_of))
+        )
         self.counters = Counters(name, len(self.exit_of), len(exits))
+        #: what it asks the next tier
+        self.templates = RequestTemplates(cascade.manifest)
         self._segments: dict[tuple[int, str], PacedSegment] = {}
         self._routes: dict[str, Route] = {}
         #: plans it was told of while running
@@ -220,7 +227,7 @@ class Tier:
 
     def next_exit(self, cut: int) -> int:
         """The cut right behind the first exit at or after ``cut``."""
-        return next(i for i in range(cut, len(self.exit_of)) if self.exit_of[i] is not None) + 1
+        return self._next_exits[cut]
 
     def earlier_exits(self, route: Route, cut: int) -> int:
         """How many exits' answers rows at ``cut`` must bring along: all before it, or none if no gate asks."""
@@ -262,11 +269,33 @@ class Tier:
         if cut == stop:
             everyone = np.arange(rows, dtype=np.intp)
             return TierRun(Rows.unanswered(rows, self.classes), everyone, tuple(tensors), cut, earlier_labels)
+        if stop == len(self.exit_of) == self.next_exit(cut) and self._hands_features(cut, stop - 1):
+            return self._run_through(route, cut, tensors)
         left = Leaving(self, route, rows, stop, deadline_s, earlier_labels)
         run = self._walk(route, cut, stop, tensors, left)
         if left.labels is not None and self.earlier_exits(route, stop):
             run.earlier_labels = left.labels
         return run
+
+    def _hands_features(self, start: int, stop: int) -> bool:
+        return all(segment.hand_over == "features" for segment in self.manifest.segments[start:stop])
+
+    def _run_through(self, route: Route, cut: int, tensors: Sequence[Array]) -> TierRun:
+        """Run rows to the last exit, where no other lies before it: there is nothing to decide."""
+        begin_s, rows, name = self.clock.now(), len(tensors[0]), self.name
+        for index in range(cut, len(self.exit_of)):
+            exit_index = self.exit_of[index]
+            output = self.segment(route, index).run(tensors, 1.0 if exit_index is None else route.temperatures[-1])
+            tensors = output.hand_over
+            self.counters.rows_executed[index] += rows
+        assert output.label is not None
+        assert output.probabilities is not None
+        assert output.confidence is not None
+        exits = np.empty(rows, np.int64)
+        exits.fill(len(route.temperatures) - 1)
+        found = Rows(output.label, output.probabilities, output.confidence, exits, [name] * rows, [""] * rows)
+        found.compute_s[name] = self.clock.now() - begin_s
+        return TierRun(found, np.empty(0, np.intp), (), len(self.exit_of))
 
     def run_to_exit(self, route: Route, cut: int, tensors: Sequence[Array]) -> TierRun:
         """Run rows from ``cut`` to the next exit, whatever the plan says, and let all of them leave there."""

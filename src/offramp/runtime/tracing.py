@@ -18,12 +18,26 @@ TRACEPARENT = "traceparent"
 
 
 @cache
-def _tracer() -> Any:
+def _trace() -> Any:
     try:
         from opentelemetry import trace
     except ImportError:
         return None
+    return trace
+
+
+def _tracer() -> Any:
+    """Makes spans; ``None`` while nobody has set up where they go."""
+    trace = _trace()
+    if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return None
     return trace.get_tracer("offramp")
+
+
+def _bystander() -> Any:
+    """Makes spans that record nothing, but hand a trace on that others have begun."""
+    trace = _trace()
+    return None if trace is None else trace.NoOpTracer()
 
 
 class RequestSpan:
@@ -41,6 +55,8 @@ class RequestSpan:
 
     def __init__(self, name: str, message: pb.ModelInferRequest | None = None, **attributes: str | int) -> None:
         tracer = _tracer()
+        if tracer is None and message is not None and TRACEPARENT in message.parameters:
+            tracer = _bystander()
         self._span: Any = None
         if tracer is not None:
             self._span = tracer.start_span(name, context=_context_of(message), attributes=attributes)
