@@ -9,6 +9,7 @@ import numpy as np
 
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Feedback, Policy, View
+from offramp.policies.checks import refuse_view
 from offramp.policies.setting import Setting
 
 __all__ = ["FixedGates"]
@@ -38,13 +39,17 @@ class FixedGates(Policy):
         return cls(setting.thresholds)
 
     def decide(self, view: View) -> Action:
-        return Action.STOP if np.float32(view.confidence) >= self._float32[view.exit] else Action.GO_ON
+        confidence = view.confidence
+        if 0.0 <= confidence <= 1.0 and view.price is None:
+            return Action.STOP if np.float32(confidence) >= self._float32[view.exit] else Action.GO_ON
+        refuse_view(view)
+        return Action.STOP if np.float32(confidence) >= self._float32[view.exit] else Action.GO_ON
 
     def learn(self, feedback: Feedback) -> None:
         """There is nothing to learn."""
 
     def to_json(self) -> str:
-        return json.dumps({"name": self.name, "thresholds": self.thresholds})
+        return json.dumps({"name": self.name, "exits": len(self.thresholds) + 1, "thresholds": self.thresholds})
 
     @classmethod
     def from_json(cls, text: str) -> FixedGates:

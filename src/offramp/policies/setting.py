@@ -52,6 +52,7 @@ class Setting:
     budget : going on allowed per sample (share, bytes or seconds, as the views price it); ``None`` is no limit
     classes : K
     rows : labelled rows to begin from; ``None`` where there are none
+    mistake_costs : of answering 1 where it is 0, and 0 where it is 1, in units of one mistake; of two classes only
 
     Raises
     ------
@@ -70,6 +71,7 @@ class Setting:
     budget: float | None = None
     classes: int = 2
     rows: LabelledRows | None = None
+    mistake_costs: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         for threshold in self.thresholds:
@@ -85,6 +87,10 @@ class Setting:
             raise ConfigError(f"the horizon must be at least one sample, not {self.horizon}")
         if self.budget is not None and not self.budget >= 0.0:
             raise ConfigError(f"the budget must not be below 0, not {self.budget}")
+        if not all(0.0 < cost < math.inf for cost in self.mistake_costs):
+            raise ConfigError(f"mistakes must cost more than 0, not {list(self.mistake_costs)}")
+        if self.classes != 2 and self.mistake_costs != (1.0, 1.0):
+            raise ConfigError(f"mistakes may cost differently where there are 2 classes, not {self.classes}")
 
     @property
     def exits(self) -> int:
