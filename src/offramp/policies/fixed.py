@@ -39,11 +39,8 @@ class FixedGates(Policy):
         return cls(setting.thresholds)
 
     def decide(self, view: View) -> Action:
-        confidence = view.confidence
-        if 0.0 <= confidence <= 1.0 and view.price is None:
-            return Action.STOP if np.float32(confidence) >= self._float32[view.exit] else Action.GO_ON
         refuse_view(view)
-        return Action.STOP if np.float32(confidence) >= self._float32[view.exit] else Action.GO_ON
+        return Action.STOP if np.float32(view.confidence) >= self._float32[view.exit] else Action.GO_ON
 
     def learn(self, feedback: Feedback) -> None:
         """There is nothing to learn."""

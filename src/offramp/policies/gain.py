@@ -9,6 +9,7 @@ import numpy as np
 
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Feedback, Policy, View
+from offramp.policies.checks import refuse_view
 from offramp.policies.setting import Setting
 
 __all__ = ["GainDecider"]
@@ -48,6 +49,7 @@ class GainDecider(Policy):
         return cls(setting.price)
 
     def decide(self, view: View) -> Action:
+        refuse_view(view)
         threshold = self._threshold if view.price is None else np.float32((1.0 - view.price) / 2.0)
         return Action.STOP if np.float32(view.confidence) >= threshold else Action.GO_ON
 

@@ -13,6 +13,7 @@ from offramp.confidence.gates.evidence import ExitEvidence
 from offramp.confidence.gates.logistic import LogisticGate
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Feedback, Policy, View
+from offramp.policies.checks import checked_confidence, checked_price
 from offramp.policies.hindsight import best_threshold
 from offramp.policies.setting import LabelledRows, Setting
 
@@ -104,8 +105,8 @@ class LogisticDecider(Policy):
         return 0.5 + 0.5 * math.tanh(0.5 * (w0 + w1 * first + w2 * second))
 
     def decide(self, view: View) -> Action:
-        price = self.price if view.price is None else view.price
-        wrong = 1.0 - self.right(view.confidence, view.runner_up)
+        price = checked_price(view, self.price)
+        wrong = 1.0 - self.right(checked_confidence(view), view.runner_up)
         return Action.GO_ON if wrong - self.shared > price + _ROUNDING else Action.STOP
 
     def learn(self, feedback: Feedback) -> None:

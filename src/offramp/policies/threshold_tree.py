@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 __all__ = ["ThresholdTree"]
 
 _MOST = 1e200
@@ -77,7 +79,7 @@ class ThresholdTree:
     def weights(self) -> list[float]:
         """Of every threshold, for tests and pictures."""
         edges = [self.below(at) for at in range(self.size + 1)]
-        return [high - low for low, high in zip(edges, edges[1:], strict=False)]
+        return [high - low for low, high in pairwise(edges)]
 
     def take(self, odds: list[float]) -> None:
         """Take back odds that were written to JSON.
