@@ -1,0 +1,1 @@
+"""Hierarchical inference: what a small network saves by asking a large one only where it should."""
