@@ -19,7 +19,7 @@ from offramp.planning.controllers.fixed import FixedController
 from offramp.planning.plan import load_plan
 from offramp.records.records import load_records
 from offramp.runtime.adapting import Adaptation
-from offramp.runtime.auditing import Audit
+from offramp.runtime.audit import Audit
 from offramp.runtime.device import Device
 from offramp.runtime.process import ReadyProcess
 from tests.cli.support import offramp

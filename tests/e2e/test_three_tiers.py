@@ -100,7 +100,7 @@ def test_an_edge_told_to_end_says_goodbye(tmp_path: Path) -> None:
 @pytest.mark.parametrize("placement", [("device", "cloud", "cloud"), ("cloud",) * 3])
 def test_cloud_slow_beyond_the_deadline(tmp_path: Path, placement: tuple[str, ...]) -> None:
     deadline_s, slack_s = 0.4, 0.5
-    world = make_world(tmp_path, placement, cloud_slow_down=20_000)
+    world = make_world(tmp_path, placement, cloud_slow_down=200_000)
     rows = tiny_rows(60)
     expected = local_chain(world.cascade, rows, GATES)
     going_on = [row for row, (_, exit_index, _) in zip(rows, expected, strict=True) if exit_index > 0][:5]

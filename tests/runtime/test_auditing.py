@@ -13,7 +13,7 @@ from offramp.confidence.alarm import Alarm
 from offramp.errors import ConfigError
 from offramp.planning.objective import Objective
 from offramp.planning.plan import Plan
-from offramp.runtime.auditing import Audit, audit_plan
+from offramp.runtime.audit import Audit, audit_plan
 from offramp.runtime.device import Device
 from offramp.runtime.json_logs import JsonLines
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb

@@ -201,5 +201,5 @@ def test_a_refusal_is_told_once(cascade: Cascade, caplog: pytest.LogCaptureFixtu
 
 def test_a_slow_device_takes_no_longer_to_be_handed_an_array(cascade: Cascade) -> None:
     with Device(cascade, plan_of(cascade, ("device",) * 3, GATES), slow_down=50.0) as device:
-        assert device._read_pace.slow_down == 1.0
+        assert device._reader._pace.slow_down == 1.0
         assert device._tier.pace.slow_down == 50.0

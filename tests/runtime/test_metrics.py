@@ -19,7 +19,7 @@ from offramp.links.network import Link, Network, Tier
 from offramp.planning.controllers.fixed import FixedController
 from offramp.reporting.grafana import dashboard
 from offramp.runtime.adapting import Adaptation
-from offramp.runtime.auditing import Audit
+from offramp.runtime.audit import Audit
 from offramp.runtime.counters import Counters
 from offramp.runtime.device import Device
 from offramp.runtime.gauges import GAUGES, Gauge, device_gauges, tier_gauges

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from offramp.planning.plan import Plan
     from offramp.records.records import Records
     from offramp.runtime.adapting import Adaptation
-    from offramp.runtime.auditing import Audit
+    from offramp.runtime.audit import Audit
     from offramp.runtime.device import Device
 
 __all__ = ["adaptation_for", "audit_for", "limit_for", "watched"]
@@ -65,7 +65,7 @@ def audit_for(cascade: Path, plan: Plan, share: float, limit: float | None, log:
     ------
     ConfigError, RecordMismatch : no such share or limit, or no records of the plan
     """
-    from offramp.runtime.auditing import Audit
+    from offramp.runtime.audit import Audit
 
     return Audit(share, limit_for(_records_of(cascade, plan), plan) if limit is None else limit, log=log)
 

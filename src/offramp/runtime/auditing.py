@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import queue
@@ -10,18 +9,17 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import NDArray
 
 from offramp.confidence.alarm import Alarm
-from offramp.errors import ConfigError, LinkDown, LinkError, PeerRefused
-from offramp.planning.gate_spec import GateSpec
+from offramp.errors import LinkDown, LinkError, PeerRefused
 from offramp.planning.plan import Plan
 from offramp.runtime.announcer import Announcer
 from offramp.runtime.answer import Answer
+from offramp.runtime.audit import Audit, audit_plan
+from offramp.runtime.audit_log import AuditLog, Drawn
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
@@ -29,7 +27,7 @@ from offramp.runtime.responses import parse_response
 from offramp.runtime.tensors import codec_named
 from offramp.runtime.tier import Tier
 
-__all__ = ["Audit", "Auditor", "audit_plan"]
+__all__ = ["Auditor"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,68 +36,6 @@ Array = NDArray[Any]
 QUEUE = 256
 #: seconds for the last exit's answer, and for those still waiting when the device closes
 TIMEOUT_S, CLOSE_S = 5.0, 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What is audited, and when that is alarming.
-
-    Parameters
-    ----------
-    share : of all samples; drawn before anything is known of the answer
-    limit : tolerated share of answers that differ from the last exit's, in (0, 1)
-    delta : probability of a false alarm over the device's life
-    seed : of the draws
-    log : file of JSON lines, one for every audited sample, with its propensity; added to
-    on_alarm : called once, in a thread
-
-    Raises
-    ------
-    ConfigError : a share, limit or delta out of range
-    """
-
-    share: float = 0.02
-    limit: float = 0.05
-    delta: float = 0.05
-    seed: int = 0
-    log: Path | None = None
-    on_alarm: Callable[[Alarm], None] | None = None
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.share) and 0 < self.share <= 1):
-            raise ConfigError(f"audit: the share must lie in (0, 1], not {self.share}")
-        Alarm(self.limit, self.delta)
-
-
-def audit_plan(plan: Plan) -> Plan:
-    """The plan that has the last exit answer, all of it computed by the tier after the first.
-
-    Raises
-    ------
-    ConfigError : there is no other tier, or the plan's objective keeps the input on the first one
-    """
-    if len(plan.tiers) < 2:
-        raise ConfigError("an audit needs a tier that knows the last exit, but the plan has one tier only")
-    if plan.objective.input_stays:
-        raise ConfigError("an audit sends the input on, but the plan was made to keep it on the device (input_stays)")
-    return Plan(
-        cascade=plan.cascade,
-        cascade_fingerprint=plan.cascade_fingerprint,
-        tiers=plan.tiers,
-        placement=(plan.tiers[1],) * len(plan.placement),
-        gates=(GateSpec(threshold=None),) * len(plan.gates),
-        temperatures=plan.temperatures,
-        planner="audit",
-    )
-
-
-class _Drawn(NamedTuple):
-    """An answer to audit; without ``inputs`` the last exit has given it."""
-
-    sample: int
-    inputs: tuple[Array, ...] | None
-    answer: Answer
-    plan_id: str
 
 
 class Auditor:
@@ -125,11 +61,11 @@ class Auditor:
         self.audited = self.differed = self.lost = 0
         self._tier = tier
         self._plan = audit_plan(plan)
-        self._wall = wall
+        self._log = AuditLog(audit.log, audit.share, wall)
         self._random = random.Random(audit.seed)
         self._samples = 0
         self._last = len(tier.manifest.exit_segments) - 1
-        self._queue: queue.Queue[_Drawn | None] = queue.Queue(QUEUE)
+        self._queue: queue.Queue[Drawn | None] = queue.Queue(QUEUE)
         self._announcer: Announcer | None = None
         self._announced = False
         self._until_s = math.inf
@@ -170,7 +106,7 @@ class Auditor:
             return
         copies = None if answer.exit == self._last else tuple(array.copy() for array in inputs)
         try:
-            self._queue.put_nowait(_Drawn(sample, copies, answer, plan_id))
+            self._queue.put_nowait(Drawn(sample, copies, answer, plan_id))
         except queue.Full:
             self.lost += 1
 
@@ -187,7 +123,7 @@ class Auditor:
             finally:
                 self._queue.task_done()
 
-    def _look_at(self, drawn: _Drawn) -> None:
+    def _look_at(self, drawn: Drawn) -> None:
         if self._tier.clock.now() > self._until_s:
             raise LinkDown("the device is closing")
         reference = drawn.answer.label if drawn.inputs is None else self._ask(drawn.inputs)
@@ -196,7 +132,7 @@ class Auditor:
         self.differed += int(loss)
         was_raised = self.alarm.raised_at is not None
         raised = self.alarm.update(loss)
-        self._note(drawn, reference, loss)
+        self._log.add(drawn, reference, self.alarm.raised_at is not None)
         if raised and not was_raised:
             fields = {"audited": self.audited, "loss": self.loss, "limit": self.audit.limit, "since": self.alarm.since}
             _log.warning(
@@ -238,23 +174,3 @@ class Auditor:
         if rows.exit[0] != self._last:
             raise LinkDown(f"exit {rows.exit[0]} answered in place of the last one ({rows.degraded[0] or 'no reason'})")
         return int(rows.label[0])
-
-    def _note(self, drawn: _Drawn, reference: int, loss: float) -> None:
-        if self.audit.log is None:
-            return
-        line = {
-            "time_s": self._wall(),
-            "sample": drawn.sample,
-            "plan_id": drawn.plan_id,
-            "propensity": self.audit.share,
-            "exit": drawn.answer.exit,
-            "tier": drawn.answer.tier,
-            "confidence": drawn.answer.confidence,
-            "label": drawn.answer.label,
-            "reference": reference,
-            "loss": loss,
-            "alarm": self.alarm.raised_at is not None,
-        }
-        self.audit.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.audit.log.open("a") as lines:
-            lines.write(json.dumps(line) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -10,34 +9,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from offramp.cascade.pace import Pace
-from offramp.cascade.sample import check_rows
 from offramp.cascade.store import Cascade
 from offramp.errors import ConfigError
 from offramp.planning.plan import Plan
 from offramp.policies.base import Policy
 from offramp.runtime.access import OPEN, Access
 from offramp.runtime.accounts import Accounts
-from offramp.runtime.adapting import Adaptation, Adapter
-from offramp.runtime.announcer import Announcer
+from offramp.runtime.adapting import Adaptation
 from offramp.runtime.answer import Answer
 from offramp.runtime.asking import Asking
-from offramp.runtime.auditing import Audit, Auditor
-from offramp.runtime.breaker import State
-from offramp.runtime.counters import Counters
+from offramp.runtime.audit import Audit
+from offramp.runtime.companions import Companions
 from offramp.runtime.failover import Failover
 from offramp.runtime.following import Following
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.modes import Mode, mode_named
+from offramp.runtime.observed import Observed
 from offramp.runtime.pipeline import Pipeline
 from offramp.runtime.policy_hook import PolicyHook
+from offramp.runtime.reading import Sample, SampleReader
 from offramp.runtime.route import Route
-from offramp.runtime.single_array import SingleArray
 from offramp.runtime.spool import Spool
-from offramp.runtime.spooler import LateAnswer, Spooler
+from offramp.runtime.spooler import LateAnswer
 from offramp.runtime.tier import Tier
 from offramp.runtime.tolerance import FaultTolerance
 from offramp.runtime.upstreams import upstream_to
@@ -45,8 +40,6 @@ from offramp.runtime.upstreams import upstream_to
 __all__ = ["Device"]
 
 Array = NDArray[Any]
-#: one sample: an array, or several; a text or two where the cascade reads text
-Sample = Array | Sequence[Array] | str | Sequence[str]
 
 #: seconds within which every sample is answered unless the caller says otherwise
 DEFAULT_DEADLINE_S = 30.0
@@ -54,7 +47,7 @@ DEFAULT_DEADLINE_S = 30.0
 CONNECT_S = 2.0
 
 
-class Device:
+class Device(Observed):
     """The first tier: runs its part of the plan and asks the next tier for the rest.
 
     It always answers. When the link is down, the peer refuses or the deadline comes near, the caller
@@ -126,14 +119,9 @@ class Device:
         self.deadline_s = DEFAULT_DEADLINE_S if deadline_s is None else _positive(deadline_s)
         self.mode = mode_named(mode)
         self.manifest = cascade.manifest
-        self._reader = cascade.reader()
         self._tier = Tier(cascade, tier or plan.tiers[0], [plan], slow_down=slow_down)
-        # reading an array is no work of the network: only tokenising takes a slow device longer
-        self._read_pace = Pace() if self._reader.tokenizer is None else self._tier.pace
-        alone = self._reader.tokenizer is None and len(self.manifest.inputs) == 1
-        self._single = SingleArray(self.manifest) if alone else None
+        self._reader = SampleReader(cascade, self._tier.pace)
         self._now = self._tier.clock.now
-        self._counters = self._tier.counters
         self._addresses = (upstream,) if isinstance(upstream, str) else tuple(upstream or ())
         self._stamped = stamped
         self._asking = Asking(self._tier, stamped or adaptation is not None)
@@ -141,38 +129,34 @@ class Device:
         self._hook = None if policy is None else PolicyHook(policy)
         self._asking.hook = self._accounts.hook = self._hook
         self._left_first = self._accounts.left_first
-        self._pipeline = Pipeline(self._asking, self._accounts, self._one_row, max_in_flight)
+        self._pipeline = Pipeline(self._asking, self._accounts, self._reader.one, max_in_flight)
         if self.mode in ("prefer-cloud", "only-cloud") and not self._addresses:
             raise ConfigError(f"mode {mode!r} sends samples on, but no upstream was given; pass its HOST:PORT")
         self.switch(plan)
-        if spool is not None:
-            opened = spool if isinstance(spool, Spool) else Spool(spool)
-            self._accounts.spooler = Spooler(opened, self.manifest, self._tier.clock, time.time, on_late_answer)
-        #: adapts the plan, and audits answers, where that was asked for
-        self.adapter = None if adaptation is None else Adapter(adaptation, self._tier, plan, self._learn)
-        self.auditor = None if audit is None else Auditor(audit, self._tier, plan)
-        if (self.adapter or self.auditor) and not self._addresses:
+        self._companions = Companions(
+            self._tier,
+            plan,
+            self._learn,
+            self._accounts,
+            adaptation=adaptation,
+            audit=audit,
+            spool=spool,
+            on_late_answer=on_late_answer,
+        )
+        if self._companions.need_upstream and not self._addresses:
             raise ConfigError("to adapt or to audit the device needs a next tier, but no upstream was given")
         if self._addresses:
             self._asking.upstream = run_in_background(self._connect(tolerance, access))
-            self._start(Announcer(self._asking.upstream, self.manifest.name))
+            self._companions.start(self._asking.upstream)
 
     async def _connect(self, tolerance: FaultTolerance | None, access: Access) -> Failover:
         upstreams = [upstream_to(address, self._tier, access=access) for address in self._addresses]
         upstream = Failover(upstreams, self._now, tolerance)
         upstream.start()
         await upstream.wait_connected(CONNECT_S)
-        if self._accounts.spooler is not None:
-            self._accounts.spooler.start(upstream)
+        if self._companions.spooler is not None:
+            self._companions.spooler.start(upstream)
         return upstream
-
-    def _start(self, announcer: Announcer) -> None:
-        if self.adapter is not None:
-            self._accounts.observe = self.adapter.observe
-            self.adapter.start(announcer)
-        if self.auditor is not None:
-            self._accounts.audit = self.auditor.consider
-            self.auditor.start(announcer)
 
     def switch(self, plan: Plan) -> None:
         """Follow another plan from the next sample on; those under way end as they began.
@@ -194,49 +178,6 @@ class Device:
         asked = route if self._hook is None else self._hook.on(route)
         self._following = Following.of(self._tier, asked, self.mode, quick=not self._stamped)
 
-    @property
-    def plan(self) -> Plan:
-        """The plan it follows."""
-        return self._following.route.plan
-
-    @property
-    def counters(self) -> Counters:
-        """What it has counted."""
-        return self._counters
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a link to the next tier right now."""
-        upstream = self._asking.upstream
-        return upstream is not None and upstream.connected
-
-    @property
-    def upstream(self) -> Failover | None:
-        """The servers of the next tier."""
-        return self._asking.upstream
-
-    @property
-    def breakers(self) -> dict[str, State]:
-        """What the breaker of each server of the next tier is, by address."""
-        upstream = self._asking.upstream
-        return {} if upstream is None else upstream.breakers
-
-    @property
-    def spool(self) -> Spool | None:
-        """What it keeps undelivered samples in."""
-        spooler = self._accounts.spooler
-        return None if spooler is None else spooler.spool
-
-    def deliver(self, timeout_s: float) -> bool:
-        """Wait until the spool is empty; False when it is not in time, or nobody can be asked."""
-        spooler = self._accounts.spooler
-        if spooler is None:
-            return True
-        if self._asking.upstream is None:
-            spooler.flush()
-            return not len(spooler.spool)
-        return run_in_background(spooler.wait_empty(timeout_s))
-
     def infer(self, sample: Sample, *, mode: Mode | None = None, deadline_s: float | None = None) -> Answer:
         """Answer one sample.
 
@@ -255,7 +196,7 @@ class Device:
         following = self._following
         first = following.first
         if first is None or mode is not None or deadline_s is not None:
-            return self._ask(following, self._one_row(sample), begin_s, mode, deadline_s)[0]
+            return self._ask(following, self._reader.one(sample), begin_s, mode, deadline_s)[0]
         row = first.row(sample)  # type: ignore[arg-type]  # anything else is refused there
         ran_s = self._now()
         values = first.run(row)
@@ -286,9 +227,7 @@ class Device:
         ConfigError : the mode or the deadline is none
         """
         begin_s = self._now()
-        inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-        rows = check_rows(self.manifest, self._read_pace.run(self._reader, inputs))
-        return self._ask(self._following, rows, begin_s, mode, deadline_s)
+        return self._ask(self._following, self._reader.rows(samples), begin_s, mode, deadline_s)
 
     def _ask(
         self,
@@ -348,25 +287,12 @@ class Device:
     def _mode(self, mode: Mode | None) -> Mode:
         return self.mode if mode is None else mode_named(mode)
 
-    def _one_row(self, sample: Sample) -> tuple[Array, ...]:
-        if self._single is not None and isinstance(sample, np.ndarray):
-            return (self._single.row(sample),)
-        return check_rows(self.manifest, self._read_pace.run(self._reader.row, sample))
-
     def close(self) -> None:
         """Answer what was submitted, then close the link and the spool; may be called twice."""
         self._pipeline.close()
-        for companion in (self.adapter, self.auditor):
-            if companion is not None:
-                companion.close()
+        self._companions.stop()
         upstream, self._asking.upstream = self._asking.upstream, None
-        spooler = self._accounts.spooler
-        if upstream is not None:
-            if spooler is not None:
-                run_in_background(spooler.stop())
-            run_in_background(upstream.close())
-        if spooler is not None:
-            spooler.close()
+        self._companions.close(upstream)
 
     def __enter__(self) -> Device:
         return self
