@@ -24,6 +24,7 @@ class LabelledRows:
     truth : (n,) the labels
     runner_up : (E, n) the second largest probabilities; empty where no policy asks for them
     features : (n, d) known before anything is computed; empty where there are none
+    dynamics : (epochs, n) probability of the truth after every epoch of training; empty where nobody kept it
     """
 
     confidence: NDArray[np.float32]
@@ -31,6 +32,7 @@ class LabelledRows:
     truth: NDArray[np.intp]
     runner_up: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     features: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    dynamics: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     @property
     def right(self) -> NDArray[np.bool_]:
