@@ -16,6 +16,7 @@ from offramp.policies.learner import restore
 from offramp.policies.replay import replay
 from offramp.policies.setting import Setting
 from offramp.policies.stream import Stream, stream_of
+from tests.policies.difficulty.streams import make_stream, setting_of
 from tests.support.instances import make_records
 
 POLICIES: dict[str, type[Policy]] = {point.name: point.load() for point in entry_points(group="offramp.policies")}
@@ -24,6 +25,10 @@ STREAM = stream_of(make_records(np.random.default_rng(0), 80, 4))
 #: with one early exit, two classes, labelled rows and a budget
 TWO = stream_of(make_records(np.random.default_rng(0), 400, 2, classes=2))
 TWO_SETTING = Setting((0.6,), price=0.3, horizon=400, budget=0.3, rows=TWO.labelled)
+
+#: with three exits, features that tell difficulty, and labelled rows with a training history
+ROUTED = make_stream(200)
+ROUTED_SETTING = setting_of(ROUTED)
 
 
 def views(count: int, seed: int = 0) -> list[View]:
@@ -37,9 +42,15 @@ def two_views(count: int, seed: int = 0) -> list[View]:
     return [View(i, 0, c, label=int(c * 1000) % 2, runner_up=1 - c) for i, c in enumerate(drawn)]
 
 
+def routed_views(count: int, seed: int = 0) -> list[View]:
+    rng = np.random.default_rng(seed)
+    return [View(i, int(rng.integers(2)), float(np.float32(rng.random())), label=i % 2) for i in range(count)]
+
+
 def case_of(kind: type[Policy]) -> tuple[Setting, Stream, Callable[..., list[View]]]:
     """The first setting it accepts, a stream and views that fit it."""
-    for setting, stream, seen in ((SETTING, STREAM, views), (TWO_SETTING, TWO, two_views)):
+    routed = (ROUTED_SETTING, ROUTED, routed_views)
+    for setting, stream, seen in ((SETTING, STREAM, views), (TWO_SETTING, TWO, two_views), routed):
         try:
             kind.start(setting)
         except ConfigError as error:

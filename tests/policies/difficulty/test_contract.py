@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offramp.errors import ConfigError
-from offramp.policies.base import Arrival, Policy, View
+from offramp.policies.base import Arrival, Policy
 from offramp.policies.difficulty.dimee import Dimec, Dimee
 from offramp.policies.difficulty.tier_router import TierRouter
 from offramp.policies.replay import replay
@@ -19,24 +19,12 @@ from tests.policies.difficulty.streams import make_stream, setting_of
 KINDS: list[type[Policy]] = [Dimec, Dimee, TierRouter]
 STREAM = make_stream(300)
 SETTING = setting_of(STREAM)
-#: views of the contract are of three early exits
-CHECKS = [check for check in contract.CHECKS if check.__name__ != "decides_with_an_action"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_policy_contract(
-    kind: type[Policy], check: Callable[[str, type[Policy]], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contract, "SETTING", SETTING)
-    monkeypatch.setattr(contract, "STREAM", STREAM)
-    monkeypatch.setattr(contract, "views", lambda count, seed=0: _views(count, seed))
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_policy_contract(kind: type[Policy], check: Callable[[str, type[Policy]], None]) -> None:
     check(kind.name, kind)
-
-
-def _views(count: int, seed: int) -> list[View]:
-    rng = np.random.default_rng(seed)
-    return [View(i, int(rng.integers(2)), float(np.float32(rng.random()))) for i in range(count)]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

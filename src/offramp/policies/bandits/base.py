@@ -15,9 +15,10 @@ import numpy as np
 from offramp.errors import ConfigError
 from offramp.policies.bandits.ucb import Reward, Ucb, UcbOptions
 from offramp.policies.base import Action, Feedback, FeedbackKind, Policy, View
+from offramp.policies.checks import refuse_view
 from offramp.policies.setting import Setting
 
-__all__ = ["NEVER", "PENDING", "BanditPolicy", "Played", "RewardSource", "check_view"]
+__all__ = ["NEVER", "PENDING", "BanditPolicy", "Played", "RewardSource"]
 
 #: threshold of an exit that stops nothing, and of one that stops all
 NEVER, ALWAYS = math.inf, -math.inf
@@ -39,21 +40,6 @@ class Played(NamedTuple):
     arm: int
     context: int
     price: float
-
-
-def check_view(view: View) -> None:
-    """Refuse what no exit can have said.
-
-    Raises
-    ------
-    ConfigError : a confidence that is no number in [0, 1], or a price outside [0, 1)
-    """
-    if not 0.0 <= view.confidence <= 1.0:
-        raise ConfigError(
-            f"sample {view.sample}: the confidence of exit {view.exit} must lie in [0, 1], not {view.confidence}"
-        )
-    if view.price is not None and not 0.0 <= view.price < 1.0:
-        raise ConfigError(f"sample {view.sample}: the price of going on must lie in [0, 1), not {view.price}")
 
 
 class BanditPolicy(Policy):
@@ -113,7 +99,7 @@ class BanditPolicy(Policy):
         return self._learners[context]
 
     def decide(self, view: View) -> Action:
-        check_view(view)
+        refuse_view(view)
         played = self._pending.get(view.sample)
         if played is None:
             played = self._play(view)
@@ -149,6 +135,7 @@ class BanditPolicy(Policy):
         return json.dumps(
             {
                 "name": self.name,
+                "exits": self.setting.exits,
                 "setting": _plain(self.setting),
                 "options": asdict(self.options),
                 "learned": self._learned(),

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
-from offramp.policies.bandits.base import PENDING, check_view
+from offramp.policies.bandits.base import PENDING
 from offramp.policies.base import Action, Feedback, Policy, View
+from offramp.policies.checks import refuse_view
 from offramp.policies.setting import LabelledRows, Setting
 
 __all__ = ["Beem", "BeemA", "BeemC", "fit_votes", "vote"]
@@ -67,7 +68,7 @@ class Beem(Policy):
         return cls(weights.tolist(), fit_votes(setting.rows, weights).tolist())
 
     def decide(self, view: View) -> Action:
-        check_view(view)
+        refuse_view(view)
         exit_before, label, score = self._standing.pop(view.sample, (-1, None, 0.0))
         agrees = exit_before == view.exit - 1 and label == view.label
         score = vote(score, agrees, self.weights[view.exit], view.confidence)
@@ -85,7 +86,8 @@ class Beem(Policy):
     def to_json(self) -> str:
         alphas = [None if math.isinf(alpha) else alpha for alpha in self.alphas]
         standing = [[sample, *each] for sample, each in self._standing.items()]
-        return json.dumps({"name": self.name, "weights": self.weights, "alphas": alphas, "standing": standing})
+        body = {"name": self.name, "exits": len(self.weights) + 1, "weights": self.weights, "alphas": alphas}
+        return json.dumps(body | {"standing": standing})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Arrival, Feedback, Policy, View
+from offramp.policies.checks import refuse_view
 from offramp.policies.difficulty.centroids import Centroids
 from offramp.policies.difficulty.pools import confidence_pools, dynamics_pools
 from offramp.policies.setting import LabelledRows, Setting
@@ -76,6 +77,7 @@ class PoolRouter(Policy):
         return int(self.centroids.nearest(np.asarray(arrival.features)[None])[0])
 
     def decide(self, view: View) -> Action:
+        refuse_view(view)
         return Action.STOP
 
     def learn(self, feedback: Feedback) -> None:

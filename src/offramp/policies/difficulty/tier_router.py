@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Arrival, Feedback, FeedbackKind, Policy, View
+from offramp.policies.checks import refuse_view
 from offramp.policies.difficulty.tier_model import TierModel, held_out_values, leaving
 from offramp.policies.setting import LabelledRows, Setting
 
@@ -138,10 +139,7 @@ class TierRouter(Policy):
         return self.begins[best] if values[best] > values[0] + self.margin else 0
 
     def decide(self, view: View) -> Action:
-        if not 0.0 <= view.confidence <= 1.0:
-            raise ConfigError(
-                f"sample {view.sample}: the confidence of exit {view.exit} must lie in [0, 1], not {view.confidence}"
-            )
+        refuse_view(view)
         if view.confidence < self.thresholds[view.exit]:
             return Action.GO_ON
         if self.rate:
@@ -163,6 +161,7 @@ class TierRouter(Policy):
         return json.dumps(
             {
                 "name": self.name,
+                "exits": len(self.thresholds) + 1,
                 "thresholds": [None if math.isinf(threshold) else threshold for threshold in self.thresholds],
                 "begins": self.begins,
                 "models": [asdict(model) for model in self.models],
