@@ -59,7 +59,7 @@ def test_with_more_early_exits_there_is_no_one_best_threshold() -> None:
 
 def test_progress_and_refusals() -> None:
     seen: list[tuple[int, int]] = []
-    over_shuffles(FixedGates, SETTING, STREAM, COSTS, 2, progress=lambda done, total: seen.append((done, total)))
+    over_shuffles(Hearer, SETTING, STREAM, COSTS, 2, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
     with pytest.raises(ConfigError, match="at least one shuffle"):
         over_shuffles(FixedGates, SETTING, STREAM, COSTS, 0)

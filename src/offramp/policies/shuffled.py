@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from offramp.errors import ConfigError
 from offramp.policies.base import FeedbackKind, Policy
 from offramp.policies.costs import Costs
+from offramp.policies.fast.replay import replay_many, supports
+from offramp.policies.orders import Orders
 from offramp.policies.regret import Band, best_fixed
 from offramp.policies.replay import PolicyReplay, replay
 from offramp.policies.setting import Setting
@@ -35,6 +37,8 @@ class Telling:
     delay: int = 0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.audit_share <= 1.0:
+            raise ConfigError(f"the share of audits must lie in [0, 1], not {self.audit_share}")
         if self.delay < 0:
             raise ConfigError(f"feedback cannot arrive before its sample: the delay must not be below 0: {self.delay}")
 
@@ -83,7 +87,7 @@ def over_shuffles(
     published: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
-    """Replay a fresh policy over every shuffle.
+    """Replay a fresh policy over every shuffle; all of them together where `replay_many` knows how.
 
     Parameters
     ----------
@@ -95,29 +99,27 @@ def over_shuffles(
     telling : what the policies hear; default: the truth, at once
     published : have the policies told, and charged, as if the last exit were always right; the accuracy stays the
         true one
-    progress : called with (done, total)
+    progress : called with (done, total) where shuffles are replayed one after the other
 
     Raises
     ------
     ConfigError : no shuffles, or the policy needs what there is not
     """
-    if shuffles < 1:
-        raise ConfigError(f"there must be at least one shuffle, not {shuffles}")
     told = telling or Telling()
     shown = stream.published() if published else stream
+    orders = Orders.draw(len(stream), shuffles, seed)
+    if supports(kind) and kind.feedback <= told.feedback and not told.delay:
+        return _together(kind, setting, stream, shown, costs, orders)
     rows = []
     for number in range(shuffles):
-        draw = np.random.default_rng([seed, number])
-        order = draw.permutation(len(stream))
-        policy_seed, audit_seed = draw.integers(2**31, size=2).tolist()
         found = replay(
-            kind.start(setting, seed=policy_seed),
+            kind.start(setting, seed=int(orders.policy_seed[number])),
             shown,
-            order,
+            orders.order[number],
             feedback=told.feedback,
             delay=told.delay,
             audit_share=told.audit_share,
-            audit_seed=audit_seed,
+            audit_seed=int(orders.audit_seed[number]),
         )
         rows.append(_row(found, stream, shown, costs))
         if progress is not None:
@@ -146,6 +148,17 @@ def references(stream: Stream, costs: Costs, *, published: bool = False) -> tupl
         Reference(name, *(float(x.mean()) for x in (paths[exits, rows], stream.right[exits, rows], exits > 0)))
         for name, exits in left.items()
     )
+
+
+def _together(
+    kind: type[Policy], setting: Setting, stream: Stream, shown: Stream, costs: Costs, orders: Orders
+) -> Outcome:
+    """All shuffles at once."""
+    policies = [kind.start(setting, seed=seed) for seed in orders.policy_seed.tolist()]
+    exits = replay_many(policies, shown, orders.order, orders.policy_seed)
+    each = costs.of_paths(shown)[0][exits, orders.order].mean(1)
+    accuracy = stream.right[exits, orders.order].mean(1)
+    return Outcome(each, accuracy, (exits > 0).mean(1), np.zeros(len(orders)))
 
 
 def _row(found: PolicyReplay, stream: Stream, shown: Stream, costs: Costs) -> tuple[float, ...]:

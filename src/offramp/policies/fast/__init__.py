@@ -1,0 +1,1 @@
+"""Replays of many shuffles at once, with numpy over the shuffles."""

@@ -1,0 +1,143 @@
+"""Published learners over many shuffles, a sample of every shuffle at a time.
+
+Each gives the decisions of the policy of its name started with the same seeds, its feedback told at once. The weights
+are the same numbers but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import ConfigError
+from offramp.policies.fast.draws import BLOCK, ManyDraws
+from offramp.policies.fast.weights import ManyWeights
+from offramp.policies.hi_lcb import HILCBLite
+from offramp.policies.hil_f import HilF
+from offramp.policies.hil_n import HilN
+from offramp.policies.stream import Stream
+
+__all__ = ["hi_lcb_exits", "hil_f_exits", "hil_n_exits"]
+
+Exits = NDArray[np.int8]
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+Seeds = NDArray[np.int64]
+
+
+def hil_f_exits(policies: Sequence[HilF], stream: Stream, order: Rows, seeds: Seeds) -> Exits:
+    """(s, n) exits of HIL-F.
+
+    Parameters
+    ----------
+    policies : s fresh ones, for their prices and rates
+    stream : with one early exit
+    order : (s, n) rows in the order asked
+    seeds : (s,) of the policies
+
+    Raises
+    ------
+    ConfigError : confidences are not rounded to the same bits
+    """
+    weights, draws = ManyWeights(_bits(policies), len(order)), ManyDraws(seeds)
+    eta = np.array([policy.eta for policy in policies])
+    wrong = stream.predicted[0] != stream.truth
+    exits = np.empty(order.T.shape, np.int8)
+    for begin, rows in _blocks(order, BLOCK):
+        drawn = draws.block()
+        weights.settle()
+        factor = np.exp(eta * (_prices(policies, stream, rows) - wrong[rows]))
+        at = _at(stream, rows, weights.size)
+        for step in range(len(rows)):
+            place = weights.below(at[step])
+            exits[begin + step] = drawn[step] >= place.weight
+            weights.scale(place, factor[step])
+    return exits.T
+
+
+def hil_n_exits(policies: Sequence[HilN], stream: Stream, order: Rows, seeds: Seeds) -> Exits:
+    """(s, n) exits of HIL-N; parameters as of `hil_f_exits`."""
+    weights, draws = ManyWeights(_bits(policies), len(order)), ManyDraws(seeds)
+    eta, exploration = np.array([(policy.eta, policy.exploration) for policy in policies]).T
+    wrong = stream.predicted[0] != stream.predicted[-1]
+    exits = np.empty(order.T.shape, np.int8)
+    for begin, rows in _blocks(order, BLOCK // 2):  # a sample takes two draws
+        drawn = draws.block()
+        weights.settle()
+        explores = drawn[1::2][: len(rows)] < exploration
+        gain = eta * (_prices(policies, stream, rows) - wrong[rows]) / exploration
+        factor = np.exp(np.where(explores, gain, 0.0))
+        at = _at(stream, rows, weights.size)
+        some = explores.any(1)
+        for step in range(len(rows)):
+            place = weights.below(at[step])
+            exits[begin + step] = (drawn[2 * step] >= place.weight) | explores[step]
+            if some[step]:
+                weights.scale(place, factor[step])
+    return exits.T
+
+
+def hi_lcb_exits(policies: Sequence[HILCBLite], stream: Stream, order: Rows, seeds: Seeds) -> Exits:
+    """(s, n) exits of HI-LCB, or of its lite form; parameters as of `hil_f_exits`, nothing is drawn.
+
+    Raises
+    ------
+    ConfigError : the policies have not the same bins and alpha
+    """
+    first = policies[0]
+    if any((policy.bins, policy.alpha, type(policy)) != (first.bins, first.alpha, type(first)) for policy in policies):
+        raise ConfigError("HI-LCB over many shuffles needs the same bins and alpha in all of them")
+    bins, lite, everyone = first.bins, type(first) is HILCBLite, np.arange(len(order))
+    shape = (len(order), bins)
+    mean, width, counts, agreed = np.full(shape, -1.0), np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    right = (stream.predicted[0] == stream.predicted[-1]).astype(np.float64)
+    exits = np.empty(order.T.shape, np.int8)
+    for begin, rows in _blocks(order, BLOCK):
+        price = _prices(policies, stream, rows)
+        at = np.minimum(_at(stream, rows, bins), bins - 1)
+        scales = np.sqrt(first.alpha * np.log(begin + 1.0 + np.arange(len(rows)))).tolist()
+        for step, scale in enumerate(scales):
+            here = at[step]
+            if lite:
+                bound = mean[everyone, here] - scale * width[everyone, here]
+            else:
+                best = np.maximum.accumulate(mean - scale * width, axis=1)
+                bound = np.maximum(best[everyone, here], -1.0)
+            goes_on = 1.0 - bound >= price[step]
+            exits[begin + step] = goes_on
+            who = goes_on.nonzero()[0]
+            if len(who):
+                place = who, here[who]
+                counts[place] += 1.0
+                agreed[place] += right[rows[step, who]]
+                seen = counts[place]
+                mean[place] = agreed[place] / seen
+                width[place] = 1.0 / np.sqrt(seen)
+    return exits.T
+
+
+def _blocks(order: Rows, most: int) -> Iterator[tuple[int, Rows]]:
+    """Begin and (b, s) rows of blocks of samples."""
+    for begin in range(0, order.shape[1], most):
+        yield begin, np.ascontiguousarray(order[:, begin : begin + most].T)
+
+
+def _prices(policies: Sequence[HilF | HilN | HILCBLite], stream: Stream, rows: Rows) -> Floats:
+    """(b, s) of going on."""
+    if stream.price is not None:
+        return np.asarray(stream.price[rows], np.float64)
+    return np.broadcast_to(np.array([policy.price for policy in policies]), rows.shape)
+
+
+def _at(stream: Stream, rows: Rows, size: int) -> Rows:
+    """Which of so many steps of confidence each row is on."""
+    return np.asarray((stream.confidence[0].astype(np.float64) * size).astype(np.intp)[rows])
+
+
+def _bits(policies: Sequence[HilF | HilN]) -> int:
+    bits = {policy._settings["bits"] for policy in policies}
+    if len(bits) != 1 or None in bits:
+        raise ConfigError("learners over many shuffles round confidences to the same bits in all of them")
+    return int(bits.pop())
