@@ -7,7 +7,7 @@ import os
 import pytest
 
 #: run inside an environment of its own, not imported here
-collect_ignore = ["check_export.py", "drive_tier.py"]
+collect_ignore = ["check_export.py", "check_kserve.py", "drive_tier.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Environments of the peers, each with its own versions: ``python -m tests.interop.environments`` makes them.
+"""Environments of the peers, each with its own versions: ``python -m tests.interop.environments [NAME ...]``.
 
 What cannot be had is said, and its tests are skipped.
 """
@@ -8,19 +8,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ENVIRONMENTS", "FOLDER", "python_of", "why_not"]
+__all__ = ["ENVIRONMENTS", "FOLDER", "FOR_BENCHMARKS", "python_of", "why_not"]
 
+_ROOT = Path(__file__).parents[2]
 #: where they lie; nothing of it is committed
-FOLDER = Path(__file__).parents[2] / "out" / "interop"
+FOLDER = _ROOT / "out" / "interop"
 #: name -> what is installed; tritonclient caps protobuf, Triton's Python backend wants numpy below 2
 ENVIRONMENTS = {
     "triton-client": ("tritonclient[grpc,http]==2.73.0",),
     "triton-server": ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime"),
     "openvino": ("openvino",),
     "mlserver": ("mlserver==1.7.1", "onnxruntime"),
+    "ray": ("ray[serve]==2.60.0", "--editable", str(_ROOT)),
+    "kserve": ("kserve==0.21.0",),
+    "litserve": ("litserve==0.2.19", "onnxruntime"),
+    "bentoml": ("bentoml>=1.4,<1.5", "onnxruntime"),
 }
+#: what no test needs, only the benchmark of peers
+FOR_BENCHMARKS = ("litserve", "bentoml")
 #: seconds that installing one may take
 INSTALL_S = 400
 
@@ -65,12 +73,12 @@ def make(name: str) -> bool:
     return True
 
 
-def main() -> None:
-    """Make all of them."""
-    for name in ENVIRONMENTS:
+def main(names: Sequence[str]) -> None:
+    """Make those named; without names those the tests need."""
+    for name in names or [name for name in ENVIRONMENTS if name not in FOR_BENCHMARKS]:
         sys.stdout.write(f"{name}: {'ready' if make(name) else why_not(name)}\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

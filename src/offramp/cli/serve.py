@@ -14,7 +14,11 @@ def serve(
     tier: str = typer.Option(..., help="Name of this tier in the plan."),
     plan: list[Path] = typer.Option([], help="Plan file; repeat for several. Default: CASCADE/plans/plan.json."),
     listen: str = typer.Option("127.0.0.1:0", help="HOST:PORT; port 0 takes a free one."),
-    upstream: str | None = typer.Option(None, help="HOST:PORT of the next tier, or oip://HOST:PORT of a model server."),
+    upstream: str | None = typer.Option(
+        None,
+        help="HOST:PORT of the next tier, or oip://HOST:PORT of a model server; several separated by commas, "
+        "the preferred first.",
+    ),
     slow_down: float = typer.Option(1.0, min=1.0, help="Run N times slower than this machine."),
     metrics_port: int | None = typer.Option(None, help="Prometheus metrics over HTTP; 0 takes a free port."),
     rest_port: int | None = typer.Option(None, help="REST beside gRPC; 0 takes a free port. Needs offramp[rest]."),
@@ -27,6 +31,8 @@ def serve(
     max_connections: int = typer.Option(1024, min=1, help="Connections open at a time."),
     max_plans: int = typer.Option(64, min=0, help="Plans taken from clients that adapt; 0 takes none."),
     max_drain_s: float = typer.Option(1.0, min=0.0, help="Seconds to finish what is under way when told to end."),
+    engine: str = typer.Option("local", help="Where segments run: local, or ray (Ray Serve, offramp[ray])."),
+    replicas: str | None = typer.Option(None, help="Replicas on Ray Serve: N, or LEAST-MOST to scale by itself."),
     log_json: bool = typer.Option(False, "--log-json", help="Log events as lines of JSON to stderr."),
     parent_pid: int | None = typer.Option(None, hidden=True),
 ) -> None:
@@ -59,4 +65,6 @@ def serve(
         network=network,
         limits=limits,
         parent_pid=parent_pid,
+        engine=engine,
+        replicas=replicas,
     )

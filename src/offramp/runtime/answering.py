@@ -180,7 +180,8 @@ class Answering:
     def _goes_straight(self, job: Job) -> bool:
         header, limits = job.header, self.limits
         return (
-            not self.batcher.busy
+            self.tier.engine.inline
+            and not self.batcher.busy
             and not self._in_company
             and not limits.max_wait_s
             and header.rows <= limits.max_batch_rows

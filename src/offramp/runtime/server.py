@@ -23,6 +23,7 @@ from offramp.planning.plan import Plan, load_plan
 from offramp.runtime.access import Access
 from offramp.runtime.answering import Answering
 from offramp.runtime.channel import server_options
+from offramp.runtime.engine import engine_named
 from offramp.runtime.failover import Failover
 from offramp.runtime.gauges import tier_gauges
 from offramp.runtime.health import Health, health_handlers
@@ -61,6 +62,8 @@ def serve(
     network: Path | None = None,
     limits: Limits | None = None,
     parent_pid: int | None = None,
+    engine: str = "local",
+    replicas: str | None = None,
 ) -> None:
     """Serve a tier until SIGTERM or SIGINT.
 
@@ -81,6 +84,8 @@ def serve(
     network : network file that says how this tier and the next one are secured; without one they are not
     limits : how much it takes on
     parent_pid : end when this process is gone
+    engine : where its segments run: ``local`` in this process, ``ray`` on Ray Serve
+    replicas : of the engine, ``N`` or ``LEAST-MOST``
 
     Raises
     ------
@@ -96,11 +101,17 @@ def serve(
         raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
     opened = open_cascade(cascade)
     loaded = [load_plan(path) for path in plans]
-    here = Tier(opened, tier, loaded, slow_down=slow_down)
-    security, access = _secured(network, here)
-    _warm(here, loaded)
-    serving = _Serving(where, upstream, metrics_port, rest_port, limits or Limits(), security, access, parent_pid)
-    asyncio.run(_serve(here, serving))
+    if slow_down > 1 and engine != "local":
+        raise ConfigError(f"a machine slow_down times slower is imitated by the engine local only, not by {engine!r}")
+    runs_on = engine_named(engine, opened, replicas)
+    try:
+        here = Tier(opened, tier, loaded, slow_down=slow_down, engine=runs_on)
+        security, access = _secured(network, here)
+        _warm(here, loaded)
+        serving = _Serving(where, upstream, metrics_port, rest_port, limits or Limits(), security, access, parent_pid)
+        asyncio.run(_serve(here, serving))
+    finally:
+        runs_on.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--metrics-port", type=int)
     parser.add_argument("--rest-port", type=int)
     parser.add_argument("--network", type=Path)
+    parser.add_argument("--engine", default="local")
+    parser.add_argument("--replicas")
     for name, kind in _LIMITS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Limits(), name))
     parser.add_argument("--log-json", action="store_true")
@@ -249,6 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             network=options.network,
             limits=Limits(**{name: getattr(options, name) for name in _LIMITS}),
             parent_pid=options.parent_pid,
+            engine=options.engine,
+            replicas=options.replicas,
         )
     except OfframpError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -20,6 +20,7 @@ from offramp.confidence.gates import ExitEvidence
 from offramp.errors import ConfigError, RecordMismatch
 from offramp.planning.plan import Plan
 from offramp.runtime.counters import Counters
+from offramp.runtime.engine import Engine, Local
 from offramp.runtime.learned import LearnedRoutes
 from offramp.runtime.leaving import Leaving
 from offramp.runtime.paced import PacedSegment
@@ -59,6 +60,7 @@ class Tier:
     plans : known by their id; the first is the default
     slow_down : run that many times slower than this machine
     clock : for deadlines and waiting
+    engine : where its segments run; default: in this process
 
     Raises
     ------
@@ -85,8 +87,10 @@ class Tier:
         *,
         slow_down: float = 1.0,
         clock: Clock | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.cascade = cascade
+        self.engine = engine or Local(cascade)
         self.manifest = cascade.manifest
         self.name = name
         self.clock = clock or SystemClock()
@@ -198,7 +202,7 @@ class Tier:
         """Segment ``index`` in the plan's precision, loaded on first use."""
         key = index, route.precisions[index]
         if key not in self._segments:
-            loaded = self.cascade.segment(index, precision=key[1])
+            loaded = self.engine.load(index, key[1])
             self._segments[key] = PacedSegment(loaded, self.pace, self.clock)
         return self._segments[key]
 
