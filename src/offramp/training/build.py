@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from offramp.cascade.manifest import DataSpec
-from offramp.cascade.store import Cascade
+from offramp.cascade.store import Cascade, sha256_of_file
 from offramp.cascade.text import InputReader
 from offramp.data.dataset import Dataset, split_rows
 from offramp.data.registry import load_dataset
@@ -26,6 +26,7 @@ from offramp.training.config import AutoExits, BuildConfig
 from offramp.training.distillation import Distillation
 from offramp.training.export import VERIFIED_ROWS, Origin, export_cascade
 from offramp.training.factory import make_model
+from offramp.training.lowbit.apply import apply_low_bit
 from offramp.training.recipe import Progress, Recipe, Rows
 from offramp.training.recipes import make_recipe
 from offramp.training.state import EpochResult
@@ -130,6 +131,9 @@ def make_network(config: BuildConfig, dataset: Dataset) -> MultiExit:
             places = propose_exits(model, example, config.exits.auto, head, inputs)
         else:
             places = tuple(place.placement() for place in config.exits)
+        if config.lowbit is not None:
+            example_in = example[0] if inputs is None else inputs(example[0])
+            apply_low_bit(model, config.lowbit, places, example_in)
         network = MultiExit(model, places, example, inputs, sequences=config.text is not None)
     if network.classes != len(dataset.label_names):
         raise ConfigError(
@@ -164,12 +168,14 @@ def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe
         return None
     settings = config.model_dump(
         mode="json",
-        exclude={"name": True, "data": True, "training": {"threads", "checkpoint", "teacher"}},
+        exclude={"name": True, "data": True, "lowbit": {"warm_start"}, "training": {"threads", "checkpoint", "teacher"}},
         exclude_defaults=True,
     )
     body: list[object] = [settings, data.model_dump()]
     if isinstance(recipe, Distillation):
         body.append(recipe.teacher.identity)
+    if config.lowbit is not None and config.lowbit.warm_start is not None:
+        body.append(sha256_of_file(config.lowbit.warm_start))
     return Checkpoint(folder, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
 
 

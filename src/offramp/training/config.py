@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from offramp.errors import ConfigError
 from offramp.training.attach import ExitPlacement
 from offramp.training.inputs import ImageInput
+from offramp.training.lowbit.spec import LowBit
 from offramp.training.schedule import Schedule
 
-__all__ = ["AutoExits", "BuildConfig", "TeacherConfig", "TrainingConfig", "load_config", "with_exits"]
+__all__ = ["AutoExits", "BuildConfig", "LowBitConfig", "TeacherConfig", "TrainingConfig", "load_config", "with_exits"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -137,6 +138,35 @@ class TrainingConfig(_Section):
     checkpoint: Path | None = None
 
 
+class LowBitConfig(_Section):
+    """``[lowbit]``: a few bits for the weights and activations of the first segments, or of named modules.
+
+    ``segments`` counts from the front; ``modules`` are paths. ``hand_over_bits`` also quantises what the last of the
+    segments hands over. ``warm_start`` is the checkpoint of the trained network of full precision.
+    """
+
+    segments: Annotated[int, Field(ge=1)] | None = None
+    modules: tuple[str, ...] = ()
+    weight_bits: Literal[1, 2, 4, 8]
+    activation_bits: Literal[1, 2, 4, 8]
+    recipe: Literal["learned", "published"] = "learned"
+    shortcuts: Literal["auto", "block", "conv"] = "auto"
+    hand_over_bits: Literal[1, 2, 4, 8] | None = None
+    warm_start: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> LowBitConfig:
+        if (self.segments is None) == (not self.modules):
+            raise ValueError("[lowbit] needs either segments or modules")
+        if self.hand_over_bits is not None and self.segments is None:
+            raise ValueError("hand_over_bits needs segments: it is for what the last of them hands over")
+        return self
+
+    def spec(self) -> LowBit:
+        """As `make_low_bit` takes it."""
+        return LowBit(self.weight_bits, self.activation_bits, self.recipe, self.shortcuts)
+
+
 Exits = Annotated[
     Annotated[tuple[ExitConfig, ...], Tag(LIST)] | Annotated[AutoExits, Tag(RULE)],
     Discriminator(lambda value: RULE if isinstance(value, dict | AutoExits) else LIST),
@@ -152,6 +182,7 @@ class BuildConfig(_Section):
     input: InputConfig | None = None
     text: TextConfig | None = None
     exits: Exits = ()
+    lowbit: LowBitConfig | None = None
     training: TrainingConfig | None = None
 
     @model_validator(mode="after")
@@ -166,6 +197,8 @@ class BuildConfig(_Section):
     def _heads_need_training(self) -> BuildConfig:
         if self.exits and self.training is None:
             raise ValueError("exits without [training] would guess; add the section, or remove the exits")
+        if self.lowbit is not None and self.training is None:
+            raise ValueError("[lowbit] without [training] would guess; add the section, or remove [lowbit]")
         return self
 
 
@@ -230,6 +263,7 @@ def _keys_at(location: tuple[str, ...]) -> list[str]:
         ("text",): TextConfig,
         ("exits", LIST): ExitConfig,
         ("exits", RULE): AutoExits,
+        ("lowbit",): LowBitConfig,
         ("training",): TrainingConfig,
         ("training", "augment"): AugmentConfig,
         ("training", "teacher"): TeacherConfig,
@@ -247,7 +281,10 @@ def _resolved(config: BuildConfig, folder: Path) -> BuildConfig:
     text = config.text
     if text is not None and (place := folder / text.tokenizer).exists():
         text = text.model_copy(update={"tokenizer": str(place)})
-    return config.model_copy(update={"data": data, "text": text, "training": training})
+    lowbit = config.lowbit
+    if lowbit is not None and lowbit.warm_start is not None:
+        lowbit = lowbit.model_copy(update={"warm_start": folder / lowbit.warm_start})
+    return config.model_copy(update={"data": data, "text": text, "lowbit": lowbit, "training": training})
 
 
 def _with_paths(training: TrainingConfig, folder: Path) -> TrainingConfig:

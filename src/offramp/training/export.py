@@ -32,6 +32,7 @@ from offramp.cascade.segment import Segment
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import TrainingError
 from offramp.training.attach import MultiExit, as_tuple
+from offramp.training.lowbit.convert import freeze
 from offramp.training.onnx_file import ExitSegment, segment_to_onnx
 from offramp.training.recipe import set_memory_format
 from offramp.training.text.tokenizer import StoredTokenizer
@@ -85,6 +86,7 @@ def export_cascade(
     CascadeError : the folder exists and ``overwrite`` is off
     """
     set_memory_format(network.eval(), torch.contiguous_format)
+    freeze(network)
     checked = tuple(each[:VERIFIED_ROWS] for each in as_tuple(rows))
     files, specs = export_segments(network, tuple(each[:2] for each in checked))
     manifest = _manifest(network, specs, origin)
