@@ -14,6 +14,7 @@ __all__ = [
     "DType",
     "DataSpec",
     "ExitSpec",
+    "LowBitSpec",
     "Manifest",
     "Provenance",
     "SegmentSpec",
@@ -64,11 +65,26 @@ class VariantSpec(_Value):
     file_bytes: Annotated[int, Field(ge=0)]
 
 
+class LowBitSpec(_Value):
+    """Convolutions of a few bits inside a segment.
+
+    ``macs`` are their multiply-accumulates for one row and ``weights`` their number; the file stores each weight in
+    ``weight_bits`` bits, in ``layout``, see `offramp.cascade.packed`.
+    """
+
+    weight_bits: Literal[1, 2, 4, 8]
+    activation_bits: Literal[1, 2, 4, 8]
+    macs: Annotated[int, Field(ge=0)]
+    weights: Annotated[int, Field(ge=0)]
+    layout: Literal["bits-1"] = "bits-1"
+
+
 class SegmentSpec(_Value):
     """One ONNX file of the cascade.
 
     ``hand_over`` says what it passes on: ``features`` (its ``outputs``) or ``input`` (the next
     segment starts again from the sample). ``variants`` are the same segment in other precisions.
+    ``low_bit`` is there where it was trained with a few bits.
     """
 
     file: FileName
@@ -80,6 +96,7 @@ class SegmentSpec(_Value):
     exit: ExitSpec | None
     flops: Annotated[int, Field(ge=0)] | None = None
     variants: tuple[VariantSpec, ...] = ()
+    low_bit: LowBitSpec | None = None
 
     def variant(self, precision: str) -> VariantSpec | None:
         """The variant of that precision, if there is one."""
@@ -187,7 +204,7 @@ class Manifest(_Value):
     def fingerprint(self) -> str:
         """sha256 over segments, labels and tokenizer: what records, profiles and plans refer to."""
         body: dict[str, Any] = {
-            "segments": [s.model_dump(mode="json", exclude={"variants"}) for s in self.segments],
+            "segments": [s.model_dump(mode="json", exclude=_beside(s)) for s in self.segments],
             "labels": list(self.labels),
         }
         if self.tokenizer is not None:
@@ -209,6 +226,11 @@ class Manifest(_Value):
     def digest_of(cls, body: dict[str, Any]) -> str:
         """The sha256 a parsed ``cascade.json`` (without its own ``sha256``) must carry."""
         return hashlib.sha256(_canonical(body)).hexdigest()
+
+
+def _beside(segment: SegmentSpec) -> set[str]:
+    """What a fingerprint leaves out: variants, and ``low_bit`` where there is none, as before there was such a key."""
+    return {"variants"} if segment.low_bit is not None else {"variants", "low_bit"}
 
 
 def _canonical(body: dict[str, Any]) -> bytes:

@@ -168,7 +168,12 @@ def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe
         return None
     settings = config.model_dump(
         mode="json",
-        exclude={"name": True, "data": True, "lowbit": {"warm_start"}, "training": {"threads", "checkpoint", "teacher"}},
+        exclude={
+            "name": True,
+            "data": True,
+            "lowbit": {"warm_start"},
+            "training": {"threads", "checkpoint", "teacher"},
+        },
         exclude_defaults=True,
     )
     body: list[object] = [settings, data.model_dump()]

@@ -28,10 +28,12 @@ from offramp.cascade.manifest import (
     SegmentSpec,
     TensorSpec,
 )
+from offramp.cascade.packed import pack_weights
 from offramp.cascade.segment import Segment
 from offramp.cascade.store import Cascade, save_cascade
 from offramp.errors import TrainingError
 from offramp.training.attach import MultiExit, as_tuple
+from offramp.training.lowbit.account import low_bit_part
 from offramp.training.lowbit.convert import freeze
 from offramp.training.onnx_file import ExitSegment, segment_to_onnx
 from offramp.training.recipe import set_memory_format
@@ -134,6 +136,9 @@ def export_segments(
             features = segment.features(*tensors)
         hand_over = _hand_over_names(network, index)
         content = segment_to_onnx(segment, tensors, names, hand_over)
+        low_bit = low_bit_part(segment, tuple(each[:1] for each in tensors))
+        if low_bit is not None:
+            content = pack_weights(content)
         file = f"segment-{index:02d}.onnx"
         files[file] = content
         specs.append(
@@ -145,6 +150,7 @@ def export_segments(
                 outputs=_tensor_specs(network, hand_over, features),
                 exit=ExitSpec(name=exit_name, module=network.exit_modules[index]),
                 flops=_flops(segment, tuple(each[:1] for each in tensors)),
+                low_bit=low_bit,
             )
         )
         names, tensors = hand_over, features

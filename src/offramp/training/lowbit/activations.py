@@ -55,7 +55,7 @@ class PublishedLevels(ActivationQuantiser):
         self.norm = PlainNorm(channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        normed = self.norm(features)
+        normed: Tensor = self.norm(features)
         top = 2**self.bits - 1
         if self.bits == 1:
             return unit_sign(normed) if self.training else _signs(normed, 0.0)
@@ -116,7 +116,7 @@ class LearnedSigns(_FromFirstBatch):
         self.width.copy_((1.5 * (features - self.threshold[:, None, None]).std()).clamp_min(1e-3))
 
     def learning(self, features: Tensor) -> Tensor:
-        return smooth_sign(features, self.threshold[:, None, None], self.width)
+        return smooth_sign(features, self.threshold[:, None, None], float(self.width))
 
     def integers(self, features: Tensor) -> Tensor:
         return _signs(features, self.threshold[:, None, None])
@@ -145,7 +145,7 @@ class LearnedLevels(_FromFirstBatch):
     @property
     def highest(self) -> int:
         """The largest integer."""
-        return 2**self.bits - 1
+        return (1 << self.bits) - 1
 
     def learning(self, features: Tensor) -> Tensor:
         self._factor = 1.0 / math.sqrt(features[0].numel() * self.highest)

@@ -14,12 +14,15 @@ __all__ = ["SHORTCUT_GRID", "LowBitBlock", "PublishedBlock"]
 #: bits behind the binary point of a shortcut's inputs and weights
 SHORTCUT_GRID = (7, 11)
 
+#: of the leaky activations below zero
+_SLOPE = 0.25
+
 
 class LowBitBlock(nn.Module):
     """A `ResidualBlock` of two low-bit convolutions, its residual path in full precision.
 
-    With shortcuts around every convolution the sign's loss is made up for twice as often, and the activations
-    (PReLU, which begins as a leaky ReLU) let negative values through to the next sign.
+    With shortcuts around every convolution the sign's loss is made up for twice as often, and the activations are
+    leaky: they let negative values through to the next sign.
 
     Parameters
     ----------
@@ -32,12 +35,9 @@ class LowBitBlock(nn.Module):
     def __init__(self, block: ResidualBlock, spec: LowBit) -> None:
         super().__init__()
         self.every_conv = spec.shortcuts_around == "conv"
-        channels = block.conv1.out_channels
         self.conv1, self.norm1 = LowBitConv2d(block.conv1, spec), PlainNorm.of(block.norm1)
         self.conv2, self.norm2 = LowBitConv2d(block.conv2, spec), PlainNorm.of(block.norm2)
-        self.activation1, self.activation2 = (
-            (nn.PReLU(channels), nn.PReLU(channels)) if self.every_conv else (nn.ReLU(), nn.ReLU())
-        )
+        self.activation1, self.activation2 = (nn.LeakyReLU(_SLOPE) if self.every_conv else nn.ReLU() for _ in range(2))
         self.shortcut = _shortcut(block)
 
     def forward(self, features: Tensor) -> Tensor:

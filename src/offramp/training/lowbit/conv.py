@@ -54,7 +54,7 @@ class LowBitConv2d(nn.Module):
         else:
             weight, scale = self._weight_and_scale()
         sums = conv2d(integers, weight, None, self.stride, self.padding, self.dilation, self.groups)
-        values = (sums if self.training else barrier(sums)) * scale
+        values = sums * scale.to(sums.dtype) if self.training else barrier(sums) * scale
         return values if self.bias is None else values + self.bias[:, None, None]
 
     def _weight_and_scale(self) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,6 @@ below ``2^24`` steps; what remains are single multiplications and additions, whi
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
@@ -75,7 +74,7 @@ class FixedPointConv2d(nn.Conv2d):
     Examples
     --------
     >>> conv = FixedPointConv2d(nn.Conv2d(3, 8, 1), input_bits=6, weight_bits=12)
-    >>> float(conv.grid_weight().mul(2**12).frac().abs().max())
+    >>> float(conv.grid_weight().detach().mul(2**12).frac().abs().max())
     0.0
     """
 

@@ -42,14 +42,14 @@ def unit_sign(values: Tensor) -> Tensor:
     return signs
 
 
-def smooth_sign(values: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+def smooth_sign(values: Tensor, threshold: Tensor, width: float) -> Tensor:
     """-1 below the threshold, else 1; the gradient is that of a piecewise parabola of this half width.
 
     Parameters
     ----------
     values : (n, C, H, W)
     threshold : (C, 1, 1)
-    width : scalar above 0
+    width : above 0
 
     Source: Liu et al. 2018 (Bi-Real Net), with a learned threshold as in Liu et al. 2020 (ReActNet).
     """
@@ -73,41 +73,48 @@ def levels_of(values: Tensor, step: Tensor, offset: Tensor, highest: int) -> Ten
     return levels
 
 
-def _signs(negative: Tensor, like: Tensor) -> Tensor:
-    return torch.ones_like(like).masked_fill_(negative, -1.0)
+def _signs(values: Tensor) -> Tensor:
+    return torch.copysign(torch.ones((), dtype=values.dtype), values)
+
+
+def _inside(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
+    """The gradient where ``low < values < high``, else 0; one pass."""
+    passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, values, low, high)
+    return passed
 
 
 class _UnitSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         ctx.save_for_backward(values)
-        return _signs(values < 0, values)
+        return _signs(values)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (values,) = ctx.saved_tensors
-        return gradient.masked_fill(values.abs() >= 1, 0.0)
+        return _inside(gradient, values, -1.0, 1.0)
 
 
 class _SmoothSign(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
-        ctx.save_for_backward(values, threshold, width)
-        return _signs(values < threshold, values)
+    def forward(ctx: Any, values: Tensor, threshold: Tensor, width: float) -> Tensor:
+        above = values - threshold.to(values.dtype)
+        ctx.save_for_backward(above)
+        ctx.width = width
+        return _signs(above)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        values, threshold, width = ctx.saved_tensors
-        slope = (values - threshold.to(values.dtype)).div_(width.to(values.dtype)).abs_()
-        slope.mul_(-2.0).add_(2.0).clamp_(min=0.0).div_(width.to(values.dtype))
-        passed = slope.mul_(gradient)
-        return passed, -passed.sum((0, 2, 3), dtype=torch.float32).reshape(threshold.shape), None
+        (above,) = ctx.saved_tensors
+        top, fall = 2.0 / ctx.width, -2.0 / ctx.width**2
+        passed = above.abs().mul_(fall).add_(top).relu_().mul_(gradient)
+        return passed, -passed.sum((0, 2, 3), dtype=torch.float32)[:, None, None], None
 
 
 class _Levels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, step: Tensor, offset: Tensor, highest: int) -> Tensor:
-        exact = (values - offset) / step
+        exact = values.sub(offset).div_(step)
         ctx.save_for_backward(exact, step)
         ctx.highest = highest
         return exact.round().clamp_(0, highest)
@@ -115,7 +122,6 @@ class _Levels(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         exact, step = ctx.saved_tensors
-        inside = gradient.masked_fill((exact < 0) | (exact > ctx.highest), 0.0)
-        passed = inside / step
-        by_step = -(passed * exact).sum().reshape(step.shape)
-        return passed.to(gradient.dtype), by_step, -passed.sum().reshape(step.shape), None
+        passed = _inside(gradient, exact, 0.0, float(ctx.highest)).div_(step)
+        by_step = -(passed * exact).sum(dtype=torch.float32)
+        return passed, by_step, -passed.sum(dtype=torch.float32), None

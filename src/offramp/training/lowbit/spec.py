@@ -45,7 +45,9 @@ class LowBit:
     def __post_init__(self) -> None:
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) not in BITS:
-                raise ConfigError(f"lowbit.{name} must be one of {', '.join(map(str, BITS))}, not {getattr(self, name)}")
+                raise ConfigError(
+                    f"lowbit.{name} must be one of {', '.join(map(str, BITS))}, not {getattr(self, name)}"
+                )
 
     @property
     def shortcuts_around(self) -> Literal["block", "conv"]:

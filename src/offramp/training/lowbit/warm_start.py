@@ -30,7 +30,9 @@ def weights_of_checkpoint(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; lowbit.warm_start is a checkpoint of a trained network") from error
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise ConfigError(f"{path}: damaged, or no checkpoint; lowbit.warm_start is one of a trained network") from error
+        raise ConfigError(
+            f"{path}: damaged, or no checkpoint; lowbit.warm_start is one of a trained network"
+        ) from error
     if isinstance(state, dict) and "network" in state:
         state = state.get("best") or state["network"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
