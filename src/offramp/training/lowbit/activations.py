@@ -56,10 +56,11 @@ class PublishedLevels(ActivationQuantiser):
 
     def forward(self, features: Tensor) -> Tensor:
         normed: Tensor = self.norm(features)
-        top = 2**self.bits - 1
+        top = (1 << self.bits) - 1
         if self.bits == 1:
             return unit_sign(normed) if self.training else _signs(normed, 0.0)
-        return 2.0 * round_through((normed.clamp(-1.0, 1.0) + 1.0) * (top / 2)) - top
+        half: Tensor = round_through((normed.clamp(-1.0, 1.0) + 1.0) * (top / 2))
+        return 2.0 * half - top
 
     def step_size(self) -> Tensor:
         return torch.tensor(1.0 / (2**self.bits - 1))

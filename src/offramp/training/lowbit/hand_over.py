@@ -45,6 +45,7 @@ class WithHandOver(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> made = WithHandOver(nn.Identity(), HandOver(1, 3)).eval()
     >>> made(torch.tensor([-1.0, 0.0, 2.0]).reshape(1, 3, 1, 1)).flatten().tolist()
     [-1.0, 1.0, 1.0]

@@ -16,7 +16,7 @@ def round_through(values: Tensor) -> Tensor:
     Examples
     --------
     >>> round_through(torch.tensor([0.5, 1.5, -0.7]))
-    tensor([0., 2., -1.])
+    tensor([ 0.,  2., -1.])
     """
     return values + (values.round() - values).detach()
 
