@@ -22,8 +22,11 @@ from tests.support.instances import make_records
 POLICIES: dict[str, type[Policy]] = {point.name: point.load() for point in entry_points(group="offramp.policies")}
 SETTING = Setting((0.6, None, 0.9), price=0.3)
 STREAM = stream_of(make_records(np.random.default_rng(0), 80, 4))
-#: with one early exit, two classes, labelled rows and a budget
-TWO = stream_of(make_records(np.random.default_rng(0), 400, 2, classes=2))
+#: with one early exit, two classes, features, labelled rows and a budget
+TWO = replace(
+    stream_of(make_records(np.random.default_rng(0), 400, 2, classes=2)),
+    features=np.random.default_rng(1).normal(size=(400, 2)).astype(np.float32),
+)
 TWO_SETTING = Setting((0.6,), price=0.3, horizon=400, budget=0.3, rows=TWO.labelled)
 
 #: with three exits, features that tell difficulty, and labelled rows with a training history
