@@ -58,13 +58,18 @@ class Learner(Policy):
             body = json.loads(text)
             if body["name"] != cls.name:
                 raise ValueError(f"it is one of policy {body['name']!r}")
-            policy = cls(**body["settings"])
+            policy = cls._made(body["settings"])
             policy._draws = Draws.from_state(body["draws"])
             policy._pending = Pending.from_state(body["pending"], policy._pending.most)
             policy._take(body["state"])
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ConfigError(f"not a state of policy {cls.name!r}: {error}") from error
         return policy
+
+    @classmethod
+    def _made(cls, settings: dict[str, Any]) -> Self:
+        """A fresh policy from the settings of a state."""
+        return cls(**settings)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self._settings.items())
