@@ -84,5 +84,6 @@ class Centroids:
         if rows.ndim != 2 or rows.shape[1] != len(self.mean) or not np.isfinite(rows).all():
             raise SampleError(f"routing needs rows of {len(self.mean)} finite features, not shape {rows.shape}")
         standard = (rows - self.mean) / self.scale
-        distance = np.square(standard[:, None, :] - np.array(self.places)[None]).sum(-1)
+        places = np.array(self.places)
+        distance = np.square(places).sum(1) - 2.0 * standard @ places.T  # less the row's own square
         return np.asarray(np.array(self.pools)[distance.argmin(1)], np.intp)

@@ -56,15 +56,26 @@ class PoolRouter(Policy):
         rows : to build the pools of, with features
         costs : (E,) of answering at each tier, in units of one mistake
         """
-        known = np.arange(len(rows.truth))
-        price = np.asarray(costs, np.float64)
+        return cls.choose(cls.routers(rows), rows, costs)
 
-        def reward(centroids: Centroids) -> float:
-            tier = centroids.nearest(rows.features)
+    @classmethod
+    def routers(cls, rows: LabelledRows) -> list[tuple[Centroids, Pools]]:
+        """Centroids for every choice of the boundaries, and (n,) the tiers they send the rows to."""
+        found = (Centroids.of(rows.features, pools) for pools in cls._candidates(rows))
+        return [(centroids, centroids.nearest(rows.features)) for centroids in found]
+
+    @classmethod
+    def choose(
+        cls, routers: Sequence[tuple[Centroids, Pools]], rows: LabelledRows, costs: Sequence[float] | Floats
+    ) -> Self:
+        """The one with the highest mean of confidence less cost on the rows it was made of."""
+        known, price = np.arange(len(rows.truth)), np.asarray(costs, np.float64)
+
+        def reward(router: tuple[Centroids, Pools]) -> float:
+            tier = router[1]
             return float((rows.confidence[tier, known] - price[tier]).mean())
 
-        tried = (Centroids.of(rows.features, pools) for pools in cls._candidates(rows))
-        return cls(max(tried, key=reward))
+        return cls(max(routers, key=reward)[0])
 
     @classmethod
     @abstractmethod
