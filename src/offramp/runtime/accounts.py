@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
 from numpy.typing import NDArray
 
 from offramp.runtime.answer import Answer
+from offramp.runtime.audit_log import Heard
 from offramp.runtime.first_exit import FirstExit
 from offramp.runtime.offload import Offload
 from offramp.runtime.policy_hook import PolicyHook
@@ -36,7 +38,7 @@ class Accounts:
         #: told of every finished offload
         self.observe: Callable[[TierRun, Offload], None] | None = None
         #: told of every answer, with the row it answers and the id of the plan
-        self.audit: Callable[[tuple[Array, ...], Answer, str], None] | None = None
+        self.audit: Callable[[tuple[Array, ...], Answer, str, Heard | None], None] | None = None
         #: told what became of the samples its policy decided on
         self.hook: PolicyHook | None = None
         self._name = tier.name
@@ -71,6 +73,9 @@ class Accounts:
         latency_s = end_s - begin_s
         counters.add_latency(latency_s)
         stamps = self._stamps(run, offload, begin_s, started_s, end_s) if self._stamped else None
+        if self.hook is not None and run.samples:
+            found = rows.exit.tolist(), rows.label.tolist(), rows.confidence.tolist()
+            self.hook.learn(run.samples, *found, latency_s)
         answers = []
         for index in range(count):
             tier, reason, exit_index = rows.tier[index], rows.degraded[index], int(rows.exit[index])
@@ -93,11 +98,16 @@ class Accounts:
                 if self.spooler is not None:
                     self.spooler.keep(tuple(array[index : index + 1] for array in inputs), answer, plan_id)
             if self.audit is not None:
-                self.audit(tuple(array[index : index + 1] for array in inputs), answer, plan_id)
+                heard = self._hearing(run.samples[index : index + 1], exit_index)
+                self.audit(tuple(array[index : index + 1] for array in inputs), answer, plan_id, heard)
             answers.append(answer)
-        if self.hook is not None and run.samples:
-            self.hook.learn(run.samples, rows.exit.tolist(), latency_s)
         return answers
+
+    def _hearing(self, samples: range, exit_index: int) -> Heard | None:
+        """Who is told when a sample that left at an exit was audited."""
+        if self.hook is None or not samples:
+            return None
+        return partial(self.hook.audited, samples[0], exit_index)
 
     def _sent_bytes(self, run: TierRun, offload: Offload | None) -> list[int]:
         """Of every row; what went over the link is counted and observed."""
@@ -136,10 +146,12 @@ class Accounts:
         counters.add_latency(latency_s)
         name = self._name
         answer = Answer(values[0].item(), values[1][0], confidence, 0, name, latency_s, None, {name: end_s - ran_s}, 0)
-        if self.audit is not None:
-            self.audit((row,), answer, first.route.plan_id)
+        samples = range(0)
         if self.hook is not None:
-            self.hook.learn(self.hook.taken(), (0,), latency_s)
+            samples = self.hook.taken()
+            self.hook.learn(samples, (0,), (answer.label,), (confidence,), latency_s)
+        if self.audit is not None:
+            self.audit((row,), answer, first.route.plan_id, self._hearing(samples, 0))
         return answer
 
     def _stamps(

@@ -37,7 +37,7 @@ class Asking:
 
     def __init__(self, tier: Tier, stamped: bool) -> None:
         self.upstream: Failover | None = None
-        #: where a policy decides at the first exit
+        #: where a policy decides at the exits
         self.hook: PolicyHook | None = None
         self.now = tier.clock.now
         self._tier = tier

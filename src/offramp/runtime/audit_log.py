@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 
 from offramp.runtime.answer import Answer
 
-__all__ = ["AuditLog", "Drawn"]
+__all__ = ["AuditLog", "Drawn", "Heard"]
+
+#: told what the last exit says of one sample, and the share of samples that are drawn
+Heard = Callable[[int, float], None]
 
 
 class Drawn(NamedTuple):
-    """An answer to audit; without ``inputs`` the last exit has given it."""
+    """An answer to audit; without ``inputs`` the last exit has given it. ``heard`` is told, of those that had not."""
 
     sample: int
     inputs: tuple[NDArray[Any], ...] | None
     answer: Answer
     plan_id: str
+    heard: Heard | None = None
 
 
 class AuditLog:

@@ -19,7 +19,7 @@ from offramp.planning.plan import Plan
 from offramp.runtime.announcer import Announcer
 from offramp.runtime.answer import Answer
 from offramp.runtime.audit import Audit, audit_plan
-from offramp.runtime.audit_log import AuditLog, Drawn
+from offramp.runtime.audit_log import AuditLog, Drawn, Heard
 from offramp.runtime.loop import run_in_background
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
@@ -92,7 +92,7 @@ class Auditor:
         """Wait until all drawn so far is audited or lost."""
         self._queue.join()
 
-    def consider(self, inputs: tuple[Array, ...], answer: Answer, plan_id: str) -> None:
+    def consider(self, inputs: tuple[Array, ...], answer: Answer, plan_id: str, heard: Heard | None = None) -> None:
         """Perhaps audit an answer; nobody waits for that.
 
         Parameters
@@ -100,13 +100,14 @@ class Auditor:
         inputs : one row each
         answer : as the caller gets it
         plan_id : of the plan followed
+        heard : told what the last exit says, where it was asked again
         """
         sample, self._samples = self._samples, self._samples + 1
         if self._random.random() >= self.audit.share or answer.degraded is not None:
             return
         copies = None if answer.exit == self._last else tuple(array.copy() for array in inputs)
         try:
-            self._queue.put_nowait(Drawn(sample, copies, answer, plan_id))
+            self._queue.put_nowait(Drawn(sample, copies, answer, plan_id, heard))
         except queue.Full:
             self.lost += 1
 
@@ -133,6 +134,8 @@ class Auditor:
         was_raised = self.alarm.raised_at is not None
         raised = self.alarm.update(loss)
         self._log.add(drawn, reference, self.alarm.raised_at is not None)
+        if drawn.heard is not None and drawn.inputs is not None:
+            drawn.heard(reference, self.audit.share)
         if raised and not was_raised:
             fields = {"audited": self.audited, "loss": self.loss, "limit": self.audit.limit, "since": self.alarm.since}
             _log.warning(

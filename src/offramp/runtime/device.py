@@ -75,7 +75,7 @@ class Device(Observed):
     on_late_answer : called in a thread with every `SpooledSample` delivered later and its answer
     adaptation : follow what its controller chooses while the links change
     audit : have a share of the samples answered again by the last exit, for the alarm
-    policy : decides at the first exit, where the device reaches it, in the place of the plan's gate
+    policy : decides at the device's exits, in the place of the plan's gates
 
     Raises
     ------
