@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 OUT ?= out/demo
 
-.PHONY: setup demo test test-interop lint types imports format bench docs cifar10 clean
+.PHONY: setup demo test test-interop lint types imports format bench bench-peers docs cifar10 clean
 
 setup: $(VENV)/.dev
 
@@ -41,6 +41,10 @@ format: setup
 
 bench: setup  ## ratios against named baselines, stored in benchmarks/results/
 	$(BIN)/python -m benchmarks all --store
+
+bench-peers: setup  ## our tier beside Triton, MLServer, LitServe, BentoML and Ray Serve (environments: out/interop)
+	$(BIN)/python -m tests.interop.environments triton-server mlserver ray litserve bentoml
+	$(BIN)/python -m benchmarks serving --store
 
 docs: setup  ## run every code block of the README and the docs
 	$(BIN)/python -m pytest tests/docs

@@ -81,6 +81,7 @@ def mlserver(models: Path, work: Path) -> Iterator[str]:
         "MLSERVER_HTTP_PORT": str(http_port),
         "MLSERVER_METRICS_PORT": str(metrics_port),
         "MLSERVER_HOST": "127.0.0.1",
+        "MLSERVER_DEBUG": "false",
         "OMP_NUM_THREADS": "1",
     }
     command = [str(python_of("mlserver").with_name("mlserver")), "start", str(models)]

@@ -1,0 +1,1 @@
+"""Other model servers, started and asked as ours."""
