@@ -86,6 +86,12 @@ def test_wrong_thresholds_and_temperatures_are_refused() -> None:
         stream_of(make_records(np.random.default_rng(1), 10, 2), temperatures=[1.0])
 
 
+def test_one_class_alone_is_nothing_to_decide() -> None:
+    records = make_records(np.random.default_rng(1), 10, 2)
+    with pytest.raises(RecordMismatch, match="have one class alone"):
+        stream_of(replace(records, logits=records.logits[:, :, :1], labels=np.zeros(10, np.int64)))
+
+
 def test_repr_reproduces() -> None:
     assert repr(eval(repr(FixedGates([0.5, None])))) == "FixedGates([0.5, None])"
 

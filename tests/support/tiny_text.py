@@ -25,26 +25,31 @@ from tests.support.tiny import CLASSES, HIDDEN, exit_nodes
 ROWS = ["batch", "length"]
 
 
-def make_tiny_text_cascade(folder: Path, name: str = "words", max_length: int = 16) -> Cascade:
-    """Two segments, an exit after each, inputs ``ids`` and ``mask`` (n, L) int64, 3 classes."""
+def make_tiny_text_cascade(folder: Path, name: str = "words", max_length: int = 16, segments: int = 2) -> Cascade:
+    """Segments with an exit after each, inputs ``ids`` and ``mask`` (n, L) int64, 3 classes."""
     rng = np.random.default_rng(0)
     first = [
         helper.make_node("Gather", ["w", "ids"], ["cut1"]),
         helper.make_node("Identity", ["mask"], ["mask1"]),
         *_mean_nodes("cut1", "mask"),
     ]
-    second = [
-        helper.make_node("MatMul", ["cut1", "w"], ["product"]),
-        helper.make_node("Relu", ["product"], ["hidden"]),
-        *_mean_nodes("hidden", "mask1"),
-    ]
-    files = {
-        "segment-00.onnx": _model(first, "ids", "mask", rng.normal(0, 1, (len(SPECIAL) + len(WORDS), HIDDEN)), rng),
-        "segment-01.onnx": _model(second, "cut1", "mask1", rng.normal(0, 1, (HIDDEN, HIDDEN)), rng),
-    }
+    vocabulary = len(SPECIAL) + len(WORDS)
+    files = {"segment-00.onnx": _model(first, "ids", "mask", rng.normal(0, 1, (vocabulary, HIDDEN)), rng)}
+    for index in range(1, segments):
+        nodes, handed = _later_nodes(index, last=index == segments - 1)
+        weights = rng.normal(0, 1, (HIDDEN, HIDDEN))
+        files[f"segment-{index:02}.onnx"] = _model(nodes, f"cut{index}", f"mask{index}", weights, rng, handed)
     token = {"dtype": "int64", "shape": (None, None)}
     inputs = (TensorSpec(name="ids", **token), TensorSpec(name="mask", **token))
-    cut = (TensorSpec(name="cut1", dtype="float32", shape=(None, None, HIDDEN)), TensorSpec(name="mask1", **token))
+    cuts = [
+        (
+            TensorSpec(name=f"cut{index}", dtype="float32", shape=(None, None, HIDDEN)),
+            TensorSpec(name=f"mask{index}", **token),
+        )
+        for index in range(1, segments)
+    ]
+    between = [inputs, *cuts, ()]
+    names = ["early", *(f"middle{index}" for index in range(1, segments - 1)), "final"]
     content = make_tokenizer_file(folder / "tokenizer").read_bytes()
     files["tokenizer.json"] = content
     manifest = Manifest(
@@ -54,14 +59,27 @@ def make_tiny_text_cascade(folder: Path, name: str = "words", max_length: int = 
         tokenizer=TokenizerSpec(
             file="tokenizer.json", sha256=_sha256(content), file_bytes=len(content), max_length=max_length
         ),
-        segments=(
-            _spec("segment-00.onnx", files, inputs, cut, "early"),
-            _spec("segment-01.onnx", files, cut, (), "final"),
+        segments=tuple(
+            _spec(f"segment-{index:02}.onnx", files, between[index], between[index + 1], names[index])
+            for index in range(segments)
         ),
-        calibration=Calibration(temperatures=(1.0, 1.0)),
+        calibration=Calibration(temperatures=(1.0,) * segments),
         provenance=Provenance(created_utc="2026-01-01T00:00:00Z", command="tests"),
     )
     return save_cascade(folder / f"{name}.cascade", manifest, files, overwrite=True)
+
+
+def _later_nodes(index: int, last: bool) -> tuple[list[onnx.NodeProto], int | None]:
+    """A segment that is not the first, and the number of the cut behind it."""
+    hidden = "hidden" if last else f"cut{index + 1}"
+    nodes = [
+        helper.make_node("MatMul", [f"cut{index}", "w"], ["product"]),
+        helper.make_node("Relu", ["product"], [hidden]),
+        *_mean_nodes(hidden, f"mask{index}"),
+    ]
+    if last:
+        return nodes, None
+    return [*nodes, helper.make_node("Identity", [f"mask{index}"], [f"mask{index + 1}"])], index + 1
 
 
 def _mean_nodes(hidden: str, mask: str) -> list[onnx.NodeProto]:
@@ -83,6 +101,7 @@ def _model(
     mask: str,
     w: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     rng: np.random.Generator,
+    handed_over: int | None = 1,
 ) -> bytes:
     weights: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
         "w": w.astype(np.float32),
@@ -100,8 +119,9 @@ def _model(
         value("confidence", TensorProto.FLOAT, ["batch"]),
         value("label", TensorProto.INT64, ["batch"]),
     ]
-    if features == "ids":
-        handed = [value("cut1", TensorProto.FLOAT, [*ROWS, HIDDEN]), value("mask1", TensorProto.INT64, ROWS)]
+    if handed_over is not None:
+        cut, handed_mask = f"cut{handed_over}", f"mask{handed_over}"
+        handed = [value(cut, TensorProto.FLOAT, [*ROWS, HIDDEN]), value(handed_mask, TensorProto.INT64, ROWS)]
         outputs = [*handed, *outputs]
     graph = helper.make_graph(
         nodes,

@@ -126,8 +126,12 @@ def stream_of(
 
     Raises
     ------
-    RecordMismatch : the number of temperatures is not that of the exits
+    RecordMismatch : the number of temperatures is not that of the exits, or there is one class alone
     """
+    if records.classes < 2:
+        raise RecordMismatch(
+            "the records have one class alone: every exit says the same, so there is nothing to decide"
+        )
     degrees = (1.0,) * records.exits if temperatures is None else tuple(temperatures)
     if len(degrees) != records.exits:
         raise RecordMismatch(f"{len(degrees)} temperatures for the {records.exits} exits of the records")
