@@ -13,8 +13,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AccuracyLoss": "offramp.confidence.risks",
+    "Adaptation": "offramp.runtime.adapting",
     "Alarm": "offramp.confidence.alarm",
     "Answer": "offramp.runtime.answer",
+    "Audit": "offramp.runtime.audit",
     "Cascade": "offramp.cascade.store",
     "Certificate": "offramp.confidence.certificate",
     "Dataset": "offramp.data.dataset",
@@ -45,8 +47,10 @@ _HOME = {
 
 __all__ = [
     "AccuracyLoss",
+    "Adaptation",
     "Alarm",
     "Answer",
+    "Audit",
     "Cascade",
     "Certificate",
     "Dataset",
@@ -99,7 +103,9 @@ if TYPE_CHECKING:
     from offramp.records.certify import certify
     from offramp.records.collect import collect
     from offramp.records.records import Records
+    from offramp.runtime.adapting import Adaptation
     from offramp.runtime.answer import Answer
+    from offramp.runtime.audit import Audit
     from offramp.runtime.device import Device
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import logging
 import os
 import pickle
+import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -214,6 +217,42 @@ def test_a_renewed_certificate_is_shown_without_a_restart(cascade: Cascade, plan
         assert access.explain(address) is not None
 
 
+@contextlib.contextmanager
+def speaking_tls(context: ssl.SSLContext | None) -> Iterator[int]:
+    """A server that is not gRPC; yields its port."""
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = run_in_background(asyncio.start_server(ignore, "127.0.0.1", 0, ssl=context))
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def serial_shown(port: int, ca: Path) -> bytes | None:
+    context = ssl.create_default_context(cafile=str(ca))
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        return secured.getpeercert(binary_form=True)
+
+
+def test_servers_that_are_not_grpc_show_it_too(certs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    security = ServerSecurity.of(network_of(certs), "cloud")
+    with speaking_tls(security.context()) as port:
+        first = serial_shown(port, certs / "ca.pem")
+        assert serial_shown(port, certs / "ca.pem") == first
+        make_certificates(certs, ["cloud"], overwrite=True)
+        second = serial_shown(port, certs / "ca.pem")
+        assert second != first
+        (certs / "cloud.pem").write_text("damaged")
+        assert serial_shown(port, certs / "ca.pem") == second
+        assert "the old one stays" in caplog.text
+
+
 def test_a_client_turned_away_reads_its_certificate_again(
     cascade: Cascade, plan: Plan, certs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +320,27 @@ def test_a_token_comes_from_a_file_or_the_environment(
     assert from_environment is not None
     assert from_environment.allows(f"Bearer {SECRET}")
     assert token_for("cloud", None) is None
+
+
+def test_a_token_file_that_has_changed_is_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "token"
+    file.write_text(SECRET)
+    file.chmod(0o600)
+    token = token_for("edge", file)
+    assert token is not None
+    newer = SECRET[::-1] + "-2"
+    file.write_text(f"{newer}\n{SECRET}\n")
+    assert token.allows(f"Bearer {SECRET}")
+    assert token.allows(f"Bearer {newer}")
+    assert token.header == ("authorization", f"Bearer {newer}")
+    file.write_text(newer + "\n")
+    assert not token.allows(f"Bearer {SECRET}")
+    file.write_text("short")
+    assert token.allows(f"Bearer {newer}")
+    file.unlink()
+    assert token.allows(f"Bearer {newer}")
+    assert "the old ones stay" in caplog.text
+    assert newer not in caplog.text
 
 
 def test_bad_tokens_are_named_without_showing_them(tmp_path: Path) -> None:

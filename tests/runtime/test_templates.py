@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from offramp.cascade.store import Cascade
 from offramp.runtime.answering import Answering
@@ -104,6 +108,30 @@ def test_what_adds_or_overrides_is_read_as_a_whole(cascade: Cascade, change: Any
     arrival = known.read(data)
     assert arrival.header is None
     assert arrival.message == pb.ModelInferRequest.FromString(data)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@given(data=st.data())
+def test_no_damage_makes_a_request_pass_for_another(cascade: Cascade, data: st.DataObject) -> None:
+    """Whatever is taken for known would be read the same if it were not."""
+    known, _, templates, route = learned(cascade)
+    constant, rest = parts_of(cascade, route, templates, "2")
+    message = bytearray(constant + rest.SerializeToString())
+    for _ in range(data.draw(st.integers(0, 3))):
+        message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
+    begin, end = (data.draw(st.integers(0, len(message))) for _ in range(2))
+    damaged = bytes(message[:end] + message[begin:]) if data.draw(st.booleans()) else bytes(message)
+    try:
+        arrival = known.read(damaged)
+    except DecodeError:
+        return
+    if arrival.header is not None:
+        whole = pb.ModelInferRequest.FromString(damaged)
+        read = parse_header(whole, cascade.manifest)
+        assert replace(read, deadline_s=None) == replace(arrival.header, deadline_s=None)
+        assert whole.id == arrival.message.id
+        assert list(whole.raw_input_contents) == list(arrival.message.raw_input_contents)
+        assert whole.parameters["deadline_ms"] == arrival.message.parameters["deadline_ms"]
 
 
 def test_others_that_order_their_fields_differently_are_never_known(cascade: Cascade) -> None:

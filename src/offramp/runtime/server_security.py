@@ -91,12 +91,25 @@ class ServerSecurity:
         return [] if self.token is None else [_TokenCheck(self.token)]
 
     def context(self) -> ssl.SSLContext | None:
-        """The same TLS for servers that are not gRPC."""
+        """The same TLS for servers that are not gRPC; certificates are read again when their files have changed."""
         if self.identity is None:
             return None
+        files, newest = _Renewed(self), self._tls(self.identity)
+
+        def show_the_newest(connection: ssl.SSLObject, name: str, of: ssl.SSLContext) -> None:
+            nonlocal newest
+            if files.changed():
+                newest = self._tls(files.identity)
+            connection.context = newest
+
+        context = self._tls(self.identity)
+        context.sni_callback = show_the_newest
+        return context
+
+    def _tls(self, identity: Identity) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.identity.load_into(context)
+        identity.load_into(context)
         if self.authorities is not None:
             context.load_verify_locations(self.authorities)
             context.verify_mode = ssl.CERT_REQUIRED
@@ -109,33 +122,40 @@ class ServerSecurity:
 
 
 class _Renewed:
-    """The certificate configuration, new when a file has changed; gRPC asks at every handshake."""
+    """The certificate as its files hold it, read again when they have changed; gRPC asks at every handshake."""
 
     def __init__(self, security: ServerSecurity) -> None:
         assert security.identity is not None
-        self._identity = security.identity
+        self.identity = security.identity
         self._authorities = security.authorities
         self._seen = self._stamps()
 
     def configuration(self) -> Any:
         authorities = None if self._authorities is None else read_authorities(self._authorities)
-        pair = [(self._identity.key, self._identity.certificate)]
+        pair = [(self.identity.key, self.identity.certificate)]
         return grpc.ssl_server_certificate_configuration(pair, authorities)
 
     def __call__(self) -> Any:
+        return self.configuration() if self.changed() else None
+
+    def changed(self) -> bool:
+        """Whether the files hold something else than before, and it can be used."""
         try:
             found = self._stamps()
             if found == self._seen:
-                return None
+                return False
             self._seen = found
-            self._identity = Identity.read(*self._identity.files)
-            return self.configuration()
+            renewed = Identity.read(*self.identity.files)
+            if self._authorities is not None:
+                read_authorities(self._authorities)
         except (OSError, ConfigError) as error:
             _log.error("the new certificate is not used, the old one stays: %s", error)
-            return None
+            return False
+        self.identity = renewed
+        return True
 
     def _stamps(self) -> list[tuple[int, int]]:
-        files = [*self._identity.files, *([self._authorities] if self._authorities is not None else [])]
+        files = [*self.identity.files, *([self._authorities] if self._authorities is not None else [])]
         return [(os.stat(file).st_mtime_ns, os.stat(file).st_size) for file in files]
 
 

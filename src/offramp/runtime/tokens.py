@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from offramp.errors import ConfigError
 
-__all__ = ["Token", "token_for", "variable_of"]
+__all__ = ["Token", "TokenFile", "token_for", "variable_of"]
 
 #: fewer characters than this can be guessed
 LEAST_CHARACTERS = 16
@@ -77,6 +77,57 @@ class Token:
         raise TypeError("a token cannot be stored")
 
 
+class TokenFile(Token):
+    """The tokens of a file, read again when it has changed: neither servers nor clients need a restart.
+
+    Parameters
+    ----------
+    path : one token a line
+    tier : whose they are, for messages
+
+    Raises
+    ------
+    ConfigError : the file cannot be read, or holds no token
+    """
+
+    def __init__(self, path: Path, tier: str) -> None:
+        self._path, self._tier = path, tier
+        self._read()
+
+    def allows(self, authorization: str | None) -> bool:
+        self._look()
+        return super().allows(authorization)
+
+    @property
+    def header(self) -> tuple[str, str]:
+        self._look()
+        return super().header
+
+    def _read(self) -> None:
+        try:
+            self._seen = self._stamp()
+            lines = self._path.read_text().split()
+            mode = self._path.stat().st_mode
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "no text"
+            raise ConfigError(f"{self._path}: cannot read the token file of tier {self._tier!r} ({why})") from error
+        if mode & (stat.S_IRGRP | stat.S_IROTH):
+            _log.warning("%s: the token file can be read by others than its owner; run 'chmod 600' on it", self._path)
+        super().__init__(lines, str(self._path))
+
+    def _look(self) -> None:
+        """Take over what the file holds now; a damaged one changes nothing."""
+        try:
+            if self._stamp() != self._seen:
+                self._read()
+        except (OSError, ConfigError) as error:
+            _log.error("the new tokens are not used, the old ones stay: %s", error)
+
+    def _stamp(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def variable_of(tier: str) -> str:
     """The environment variable that may hold a tier's token.
 
@@ -99,13 +150,4 @@ def token_for(tier: str, file: str | Path | None) -> Token | None:
         variable = variable_of(tier)
         value = os.environ.get(variable)
         return None if value is None else Token(value.split(), f"the environment variable {variable}")
-    path = Path(file)
-    try:
-        lines = path.read_text().split()
-        mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no text"
-        raise ConfigError(f"{path}: cannot read the token file of tier {tier!r} ({why})") from error
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        _log.warning("%s: the token file can be read by others than its owner; run 'chmod 600' on it", path)
-    return Token(lines, str(path))
+    return TokenFile(Path(file), tier)
