@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.cascade.onnx_extra import require_onnx
+from offramp.cascade.segment import TEMPERATURE
 from offramp.errors import CascadeError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def pack_weights(content: bytes) -> bytes:
     for node in reversed(nodes):
         graph.node.insert(0, node)
     _require_opset(model)
+    _shorten(graph)
     model.metadata_props.append(onnx.StringStringEntryProto(key=_METADATA, value=LAYOUT))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
@@ -185,6 +187,23 @@ def _unpacking(graph: onnx.GraphProto, name: str, values: Array, grid: BitGrid, 
     shape = "u.shape" + "x".join(map(str, values.shape))
     _constant(graph, shape, np.array(values.shape, np.int64))
     return [*nodes, helper.make_node("Reshape", [last, shape], [name])]
+
+
+def _shorten(graph: onnx.GraphProto) -> None:
+    """Names that nobody asks for take more bytes than binary weights: give values inside the graph short ones."""
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    kept |= {tensor.name for tensor in graph.initializer if ".packed" in tensor.name}
+    outside = {output.name for output in graph.output}
+    inside = [name for node in graph.node for name in node.output if name and name not in outside]
+    inside += [tensor.name for tensor in graph.initializer if tensor.name not in kept and tensor.name != TEMPERATURE]
+    short = {name: f"v{index:x}" for index, name in enumerate(inside) if name not in kept}
+    for tensor in graph.initializer:
+        tensor.name = short.get(tensor.name, tensor.name)
+    for node in graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [short.get(name, name) for name in names]
+    del graph.value_info[:]
 
 
 def _constant(graph: onnx.GraphProto, name: str, value: Array) -> None:
