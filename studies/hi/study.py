@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import RecordMismatch
+from studies.hi.batches import batches
 from studies.hi.bearings import bearings
 from studies.hi.filters import filters
 from studies.hi.pairs import PAIRS, Pair, PairSpec, pairs
@@ -37,7 +38,7 @@ class _Result:
 
 
 def study(splits: int = SPLITS, specs: tuple[PairSpec, ...] = PAIRS, others: bool = True) -> Iterator[StudyRow]:
-    """Every row of the study; ``others`` adds the bearings and the relevance filters.
+    """Every row of the study; ``others`` adds batches, bearings and relevance filters.
 
     Raises
     ------
@@ -62,6 +63,7 @@ def study(splits: int = SPLITS, specs: tuple[PairSpec, ...] = PAIRS, others: boo
     how = f"{len(results)} pairs, {len(PRICES)} prices; holds: all of them"
     yield StudyRow("gain at or below theta*", None, kept, f"of {difference.size}", how, kept == difference.size)
     if others:
+        yield from batches(results[0].pair)
         yield from bearings()
         yield from filters()
 

@@ -12,6 +12,7 @@ from offramp.errors import RecordMismatch
 from offramp.records.records import Records
 from studies.cascades.superclasses import SUPERCLASS
 from studies.hi import pairs as pairs_of_study
+from studies.hi.batches import batches
 from studies.hi.bearings import bearings
 from studies.hi.filters import filters
 from studies.hi.pairs import Pair, PairSpec, pairs
@@ -96,6 +97,14 @@ def test_bearings_send_few_windows() -> None:
     rows = {row.name: row for row in bearings(400)}
     assert rows["bearings, price 0.2: offloaded"].ours < 50
     assert rows["bearings, price 0.2: cost, oracle"].ours <= rows["bearings, price 0.2: cost, theta*"].ours
+
+
+def test_larger_batches_are_sent_less_often(examples: Path) -> None:
+    (pair,) = pairs(PAIR)
+    assert isinstance(pair, Pair)
+    rows = list(batches(pair))
+    assert (np.diff([row.ours for row in rows[:4]]) < 0).all()
+    assert rows[0].ours == pytest.approx(0.39 * pair.test.sum(), abs=1)
 
 
 def test_filters_need_records(tmp_path: Path) -> None:

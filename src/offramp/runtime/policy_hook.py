@@ -45,7 +45,7 @@ class PolicyHook:
 
     Samples are numbered as they come to the first exit. Views carry the score of the plan's gate (the calibrated
     confidence, where that is what it decides on), the label, the second probability and no elapsed time. The exits of
-    later tiers are decided by the plan's gates there.
+    later tiers are decided by the plan's gates there; nobody asks a policy to route or to answer otherwise here.
 
     A policy hears what it says it needs: nothing but the exit and the latency; or what the exits said that the sample
     passed here, and the answer that came back; or besides, where the device audits, what the last exit says of a
