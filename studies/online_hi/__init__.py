@@ -1,0 +1,1 @@
+"""Online policies at one early exit, on published terms and on those of life."""
