@@ -13,7 +13,7 @@ from offramp.policies.checks import checked_confidence, checked_price
 from offramp.policies.drift_watch import DriftWatch
 from offramp.policies.dual_price import DualPrice
 from offramp.policies.learner import HORIZON, Learner, differs
-from offramp.policies.margin_account import MarginAccount
+from offramp.policies.margin_account import DELTA, MARGIN, SLACK, MarginAccount
 from offramp.policies.setting import LabelledRows, Setting
 from offramp.policies.warm_gain import WarmGain
 
@@ -74,9 +74,9 @@ class GuardedGain(Learner):
         price: float = 0.0,
         budget: float | None = None,
         horizon: int = HORIZON,
-        margin: float = 0.01,
-        slack: float = 30.0,
-        delta: float = 0.05,
+        margin: float = MARGIN,
+        slack: float = SLACK,
+        delta: float = DELTA,
         seed: int = 0,
     ) -> None:
         settings = {

@@ -7,7 +7,10 @@ from typing import Any
 
 from offramp.errors import ConfigError
 
-__all__ = ["MarginAccount"]
+__all__ = ["DELTA", "MARGIN", "SLACK", "MarginAccount"]
+
+#: mistakes per sample, and mistakes besides, that deviating may cost, and how sure that is not to be exceeded
+MARGIN, SLACK, DELTA = 0.01, 30.0, 0.05
 
 #: per wager: by how much smaller its stake is than the first
 _STAKES = (1.0, 1 / 3, 1 / 9)
@@ -69,7 +72,7 @@ class MarginAccount:
 
     __slots__ = ("_known", "_log", "_stakes", "_stopping", "_ticked", "budget", "delta", "margin", "slack")
 
-    def __init__(self, margin: float = 0.01, slack: float = 30.0, delta: float = 0.05) -> None:
+    def __init__(self, margin: float = MARGIN, slack: float = SLACK, delta: float = DELTA) -> None:
         if not (0.0 <= margin < math.inf and 0.0 < slack < math.inf and 0.0 < delta < 1.0):
             raise ConfigError(
                 f"the margin must not be below 0, the slack above 0 and delta in (0, 1), not {margin}, {slack}, {delta}"
