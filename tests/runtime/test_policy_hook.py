@@ -155,3 +155,27 @@ def test_what_it_remembers_is_bounded(cascade: Cascade, monkeypatch: pytest.Monk
 def test_a_policy_that_needs_the_truth_is_refused(cascade: Cascade) -> None:
     with pytest.raises(ConfigError, match="'knowing' learns from the truth of every sample, which nobody knows here"):
         Device(cascade, plan_of(cascade, ("device",) * 3, PLANNED), policy=Knowing((0.5, 0.5)))
+
+
+class Contrary(Diary):
+    """Answers the class after the one the exit says."""
+
+    name = "contrary"
+
+    def answer(self, view: View) -> int | None:
+        return None if view.label is None else (view.label + 1) % 3
+
+
+@pytest.mark.parametrize("way", ["one by one", "batch", "pipelined"])
+def test_what_a_policy_answers_is_the_answer(cascade: Cascade, way: str) -> None:
+    plan, rows, diary = plan_of(cascade, SPLIT, PLANNED), tiny_rows(60), Contrary(DECIDED)
+    expected = local_chain(cascade, rows, DECIDED)
+    with serving(cascade, "edge", plan) as (edge, _), Device(cascade, plan, edge, policy=diary) as device:
+        if way == "batch":
+            answers = device.infer_batch(rows)
+        elif way == "pipelined":
+            answers = list(device.infer_many(rows))
+        else:
+            answers = [device.infer(row) for row in rows]
+    said = [(label + 1) % 3 if left == 0 else label for label, left, _ in expected]
+    assert [answer.label for answer in answers] == said

@@ -73,16 +73,16 @@ class Accounts:
         latency_s = end_s - begin_s
         counters.add_latency(latency_s)
         stamps = self._stamps(run, offload, begin_s, started_s, end_s) if self._stamped else None
+        labels = rows.label.tolist()
         if self.hook is not None and run.samples:
-            found = rows.exit.tolist(), rows.label.tolist(), rows.confidence.tolist()
-            self.hook.learn(run.samples, *found, latency_s)
+            labels = self.hook.learn(run.samples, rows.exit.tolist(), labels, rows.confidence.tolist(), latency_s)
         answers = []
         for index in range(count):
             tier, reason, exit_index = rows.tier[index], rows.degraded[index], int(rows.exit[index])
             if tier == self._name:
                 counters.exit_rows[exit_index] += 1
             answer = Answer(
-                int(rows.label[index]),
+                labels[index],
                 rows.probabilities[index],
                 float(rows.confidence[index]),
                 exit_index,
@@ -149,7 +149,8 @@ class Accounts:
         samples = range(0)
         if self.hook is not None:
             samples = self.hook.taken()
-            self.hook.learn(samples, (0,), (answer.label,), (confidence,), latency_s)
+            (label,) = self.hook.learn(samples, (0,), (answer.label,), (confidence,), latency_s)
+            answer = answer._replace(label=label)
         if self.audit is not None:
             self.audit((row,), answer, first.route.plan_id, self._hearing(samples, 0))
         return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from offramp.runtime.route import Route
 
 __all__ = ["PolicyHook"]
 
+T = TypeVar("T")
 #: samples of which it remembers what the exits said
 REMEMBERED = 4096
 
@@ -45,7 +46,8 @@ class PolicyHook:
 
     Samples are numbered as they come to the first exit. Views carry the score of the plan's gate (the calibrated
     confidence, where that is what it decides on), the label, the second probability and no elapsed time. The exits of
-    later tiers are decided by the plan's gates there; nobody asks a policy to route or to answer otherwise here.
+    later tiers are decided by the plan's gates there, and nobody asks a policy to route here. What it answers for a
+    sample it stops is the answer's label; probabilities and confidence stay those of the exit.
 
     A policy hears what it says it needs: nothing but the exit and the latency; or what the exits said that the sample
     passed here, and the answer that came back; or besides, where the device audits, what the last exit says of a
@@ -84,6 +86,8 @@ class PolicyHook:
         self._tells = policy.feedback >= FeedbackKind.ANSWERS
         #: by sample, label and confidence at every exit passed so far
         self._said: dict[int, dict[int, tuple[int, float]]] = {}
+        #: by sample, what to answer in the place of what the exit says
+        self._instead: dict[int, int] = {}
 
     def on(self, route: Route) -> Route:
         """The route, with the policy in the place of its gates."""
@@ -114,6 +118,8 @@ class PolicyHook:
                 stops.append(stop)
                 if not stop:
                     on.append(sample)
+                elif (answer := self.policy.answer(view)) is not None and answer != label:
+                    _bound(self._instead)[sample] = answer
                 if self._tells:
                     self._remember(sample, exit_index, label, score)
             self._here = on
@@ -131,8 +137,8 @@ class PolicyHook:
         labels: Sequence[int],
         confidences: Sequence[float],
         latency_s: float,
-    ) -> None:
-        """What became of samples: exit, label and confidence of the answer of each."""
+    ) -> list[int]:
+        """What became of samples: exit, label and confidence of the answer of each. Gives the labels to answer."""
         with self._lock:
             for sample, left, label, confidence in zip(samples, exits, labels, confidences, strict=True):
                 if not self._tells:
@@ -143,6 +149,9 @@ class PolicyHook:
                 self.policy.learn(self._feedback(sample, left, said, latency_s))
                 if self.policy.feedback is FeedbackKind.ANSWERS or left == self._exits - 1:
                     del self._said[sample]
+            if not self._instead:
+                return list(labels)
+            return [self._instead.pop(sample, label) for sample, label in zip(samples, labels, strict=True)]
 
     def audited(self, sample: int, left: int, label: int, share: float) -> None:
         """What the last exit says of a sample that stopped early, drawn with a probability of ``share``."""
@@ -152,9 +161,9 @@ class PolicyHook:
                 self.policy.learn(self._feedback(sample, left, said, None, share))
 
     def _remember(self, sample: int, exit_index: int, label: int, score: float) -> None:
-        while sample not in self._said and len(self._said) >= REMEMBERED:
-            del self._said[next(iter(self._said))]
-        self._said.setdefault(sample, {})[exit_index] = label, score
+        if sample not in self._said:
+            _bound(self._said)[sample] = {}
+        self._said[sample][exit_index] = label, score
 
     def _feedback(
         self,
@@ -173,3 +182,10 @@ class PolicyHook:
             confidences=tuple(confidence for _, confidence in known),
             propensity=propensity,
         )
+
+
+def _bound(kept: dict[int, T]) -> dict[int, T]:
+    """The same with room for one more: the oldest go."""
+    while len(kept) >= REMEMBERED:
+        del kept[next(iter(kept))]
+    return kept
