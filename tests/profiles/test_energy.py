@@ -89,6 +89,16 @@ def test_the_published_constants() -> None:
         assert constants.radio_j_per_byte[radio] == pytest.approx(milliwatt_per_megabit * 1e-9 * 8, rel=5e-3)
 
 
+def test_low_bit_multiplications_cost_less() -> None:
+    chip = energy_model("horowitz-45nm")
+    plain = chip.segment_energy_j(cost(macs=1000, model_bytes=0))
+    low = chip.segment_energy_j(cost(macs=1000, model_bytes=0, low_bit_macs=800, bits=1))
+    assert low == pytest.approx(200 * 4.6e-12 + 800 * (3.1 / 32 + 0.1) * 1e-12)
+    assert low < plain
+    with pytest.raises(RecordMismatch, match="no j_per_mac for 3bit"):
+        chip.segment_energy_j(cost(macs=1000, low_bit_macs=800, bits=3))
+
+
 @given(macs=st.integers(0, 10**12), more=st.integers(0, 10**12), model_bytes=st.integers(0, 10**9))
 def test_more_work_never_costs_less(macs: int, more: int, model_bytes: int) -> None:
     built_in = energy_model("horowitz-45nm")

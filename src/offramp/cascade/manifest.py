@@ -69,7 +69,8 @@ class LowBitSpec(_Value):
     """Convolutions of a few bits inside a segment.
 
     ``macs`` are their multiply-accumulates for one row and ``weights`` their number; the file stores each weight in
-    ``weight_bits`` bits, in ``layout``, see `offramp.cascade.packed`.
+    ``weight_bits`` bits, in ``layout``, see `offramp.cascade.packed`. Where ``hand_over_bits`` is set, what the segment
+    hands over has that many bits a value, and codec ``palette`` sends no more.
     """
 
     weight_bits: Literal[1, 2, 4, 8]
@@ -77,6 +78,12 @@ class LowBitSpec(_Value):
     macs: Annotated[int, Field(ge=0)]
     weights: Annotated[int, Field(ge=0)]
     layout: Literal["bits-1"] = "bits-1"
+    hand_over_bits: Literal[1, 2, 4, 8] | None = None
+
+    @property
+    def bits(self) -> int:
+        """Of a multiplication: the larger of its two sides."""
+        return max(self.weight_bits, self.activation_bits)
 
 
 class SegmentSpec(_Value):

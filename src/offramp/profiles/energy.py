@@ -98,12 +98,18 @@ class EnergyModel(BaseModel):
                 f"energy model {self.name!r} counts operations, but segment {cost.segment} of the profile does not "
                 "say its macs and model_bytes; run 'offramp profile' again, or use a model that goes by time"
             )
-        if cost.precision not in self.j_per_mac:
+        low = cost.low_bit_macs if cost.precision == "fp32" else 0
+        joules = self._mac_energy_j(cost.precision) * (cost.macs - low)
+        if low:
+            joules += self._mac_energy_j(f"{cost.bits}bit") * low
+        return joules * cost.batch + self.j_per_byte * cost.model_bytes
+
+    def _mac_energy_j(self, precision: str) -> float:
+        if precision not in self.j_per_mac:
             raise RecordMismatch(
-                f"energy model {self.name!r} has no j_per_mac for {cost.precision}; "
-                f"it knows {', '.join(self.j_per_mac)}"
+                f"energy model {self.name!r} has no j_per_mac for {precision}; it knows {', '.join(self.j_per_mac)}"
             )
-        return self.j_per_mac[cost.precision] * cost.macs * cost.batch + self.j_per_byte * cost.model_bytes
+        return self.j_per_mac[precision]
 
     def sent_energy_j(self, payload_bytes: float, transfer_s: float = 0.0, radio: str | None = None) -> float:
         """Joules the sender spends on a transfer.

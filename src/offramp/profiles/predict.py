@@ -104,7 +104,7 @@ def _segment_cost(
 ) -> SegmentCost:
     operators = trace_segment(segment, typical_row(rows))
     median_s = slow_down * costs.segment_seconds(operators)
-    variant = segment.spec.variant(precision)
+    variant, low_bit = segment.spec.variant(precision), segment.spec.low_bit
     return SegmentCost(
         segment=index,
         precision=precision,
@@ -114,6 +114,8 @@ def _segment_cost(
         repeats=0,
         macs=segment_macs(segment.spec, operators),
         model_bytes=segment.spec.file_bytes if variant is None else variant.file_bytes,
+        low_bit_macs=0 if low_bit is None else low_bit.macs,
+        bits=None if low_bit is None else low_bit.bits,
     )
 
 

@@ -34,8 +34,8 @@ class SegmentCost(_Value):
     """Seconds one segment takes for ``batch`` rows at once.
 
     ``macs`` are the multiply-accumulates of one row (of texts, of a typical one), ``model_bytes`` the size of the
-    segment's file, which is that of its weights and a little more; ``None`` where unknown. ``repeats`` is 0 where
-    nothing was timed: a modelled cost.
+    segment's file, which is that of its weights and a little more; ``None`` where unknown. ``low_bit_macs`` of them
+    are of ``bits`` bits, in a segment trained that way. ``repeats`` is 0 where nothing was timed: a modelled cost.
     """
 
     segment: int
@@ -47,6 +47,8 @@ class SegmentCost(_Value):
     repeats: int
     macs: Annotated[int, Field(ge=0)] | None = None
     model_bytes: Annotated[int, Field(ge=0)] | None = None
+    low_bit_macs: Annotated[int, Field(ge=0)] = 0
+    bits: Annotated[int, Field(ge=1)] | None = None
 
 
 class PayloadCost(_Value):

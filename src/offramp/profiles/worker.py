@@ -103,7 +103,7 @@ def _segment_cost(
     index: int, precision: str, segment: Segment, batch: int, rows: Rows, macs: int, timer: Timer
 ) -> SegmentCost:
     taken = timer.seconds(lambda i: segment.run(rows[i % len(rows)]))
-    variant = segment.spec.variant(precision)
+    variant, low_bit = segment.spec.variant(precision), segment.spec.low_bit
     return SegmentCost(
         segment=index,
         precision=precision,
@@ -114,6 +114,8 @@ def _segment_cost(
         repeats=len(taken),
         macs=macs,
         model_bytes=segment.spec.file_bytes if variant is None else variant.file_bytes,
+        low_bit_macs=0 if low_bit is None else low_bit.macs,
+        bits=None if low_bit is None else low_bit.bits,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from offramp.cascade.manifest import LowBitSpec
 from offramp.training.lowbit.conv import LowBitConv2d
+from offramp.training.lowbit.hand_over import HandOver
 
 __all__ = ["low_bit_part"]
 
@@ -41,9 +42,11 @@ def low_bit_part(segment: nn.Module, row: Sequence[Tensor]) -> LowBitSpec | None
     finally:
         for hook in hooks:
             hook.remove()
+    handed = next((module.levels.bits for module in segment.modules() if isinstance(module, HandOver)), None)
     return LowBitSpec(
         weight_bits=cast("_Bits", max(conv.spec.weight_bits for conv in convs)),
         activation_bits=cast("_Bits", max(conv.spec.activation_bits for conv in convs)),
         macs=macs,
         weights=sum(conv.weight.numel() for conv in convs),
+        hand_over_bits=cast("_Bits | None", handed),
     )
