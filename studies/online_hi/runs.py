@@ -36,7 +36,6 @@ AUDITS = 0.0005
 KINDS: tuple[type[Policy], ...] = (
     HilF, HilN, HedgeHI, HedgeHIRestart, HILCB, HILCBLite, H2T2, LyapunovExp4, GuardedGain,
 )  # fmt: skip
-_POINTS = 100
 
 
 class Shuffles(NamedTuple):
@@ -72,14 +71,12 @@ class Costs:
     rows : of a shuffle
     means : by rule, (prices, shuffles) per sample
     went : by policy, (prices,) share of samples that went on
-    curves : by rule, (prices, 100) mean regret against the hindsight threshold after each hundredth of the stream
     """
 
     name: str
     rows: int
     means: dict[str, Floats]
     went: dict[str, Floats]
-    curves: dict[str, Floats]
 
     def mean(self, rule: str) -> Floats:
         """(prices,) over the shuffles."""
@@ -123,10 +120,8 @@ def run_problem(
                 known[kind.name] = _decisions(shown.pool, kind, made, order, counts)
             costs[kind.name] = known[kind.name].cost(shown.pool, order)
             went[kind.name] = np.asarray(known[kind.name].on.mean((1, 2)))
-        best = costs["hindsight"]
-        curves = {name: _curve(each - best[:, : each.shape[1]]) for name, each in costs.items()}
         means = {name: each.mean(-1) for name, each in costs.items()}
-        found.append(Costs(problem.name, order.shape[1], means, went, curves))
+        found.append(Costs(problem.name, order.shape[1], means, went))
     return found
 
 
@@ -157,9 +152,3 @@ def _decisions(pool: Stream, kind: type[Policy], settings: list[Setting], order:
             each = quick_replay(kind.start(setting, number), pool.take(rows), share, number)
             on[index, number], audited[index, number], said[index, number] = each
     return Decisions(on, audited, said)
-
-
-def _curve(regret: Floats) -> Floats:
-    """(prices, points) mean over the shuffles of the regret so far."""
-    summed = regret.mean(1).cumsum(-1)
-    return np.asarray(summed[:, np.linspace(0, summed.shape[1] - 1, _POINTS + 1).astype(int)[1:]])
