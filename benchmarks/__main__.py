@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME|all] [--json] [--quick] [--store]``."""
+"""``python -m benchmarks [NAME|all] [--json] [--quick] [--minutes N] [--store]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.runner import FOLDER, benchmark_names, run_benchmark, store, to_dict, to_table
+from benchmarks.runner import FOLDER, benchmark_names, names_of_all, run_benchmark, store, to_dict, to_table
 from offramp.errors import ConfigError, OfframpError
 
 
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
         print("\n".join(benchmark_names(folder)))
         return 0
     try:
+        if options.minutes is not None and options.name == "all":
+            raise ConfigError("--minutes is for one benchmark; name it, or leave --minutes out")
         if options.quick and options.store:
             raise ConfigError("a quick run is not stored: its repeats are too few; leave out --quick or --store")
         results = _run(options, folder)
@@ -34,8 +36,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
 
 def _run(options: argparse.Namespace, folder: Path) -> list[dict[str, object]]:
     results = []
-    for name in benchmark_names(folder) if options.name == "all" else [options.name]:
-        rows = run_benchmark(name, options.quick, folder)
+    for name in names_of_all(folder) if options.name == "all" else [options.name]:
+        rows = run_benchmark(name, options.quick, folder, options.minutes)
         results.append(to_dict(name, rows))
         if not options.json:
             Console().print(to_table(name, rows))
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?", help="the benchmark, or all; none lists them")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--quick", action="store_true", help="few repeats, to see that it works")
+    parser.add_argument("--minutes", type=float, help="how long, where a benchmark lets one choose (soak)")
     parser.add_argument("--store", action="store_true", help="write results/NAME.json beside the benchmark")
     return parser
 

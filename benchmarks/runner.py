@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import json
 import sys
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from benchmarks.row import BenchmarkRow
 from offramp.cascade.store import write_text_atomic
 from offramp.errors import ConfigError
 
-__all__ = ["FOLDER", "benchmark_names", "run_benchmark", "store", "to_dict", "to_table"]
+__all__ = ["FOLDER", "benchmark_names", "names_of_all", "run_benchmark", "store", "to_dict", "to_table"]
 
 FOLDER = Path(__file__).parent
 
@@ -30,16 +31,24 @@ def benchmark_names(folder: Path = FOLDER) -> list[str]:
     return sorted(file.stem for file in folder.glob("*.py") if _defines_run(file))
 
 
-def run_benchmark(name: str, quick: bool = False, folder: Path = FOLDER) -> list[BenchmarkRow]:
+def names_of_all(folder: Path = FOLDER) -> list[str]:
+    """Names of those that run together: all but the modules that say ``BY_NAME = True``."""
+    return [name for name in benchmark_names(folder) if not _by_name(folder / f"{name}.py")]
+
+
+def run_benchmark(
+    name: str, quick: bool = False, folder: Path = FOLDER, minutes: float | None = None
+) -> list[BenchmarkRow]:
     """The rows of a benchmark, measured now.
 
     Parameters
     ----------
     quick : few repeats, to see that it works
+    minutes : how long, for those that let one choose
 
     Raises
     ------
-    ConfigError : no such benchmark, or a row lacks a key
+    ConfigError : no such benchmark, it takes no minutes, or a row lacks a key
     OfframpError : whatever the benchmark lacks
     """
     names = benchmark_names(folder)
@@ -53,7 +62,18 @@ def run_benchmark(name: str, quick: bool = False, folder: Path = FOLDER) -> list
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and child processes look their module up
     spec.loader.exec_module(module)
-    return [BenchmarkRow.of(row) for row in module.run(quick=quick)]
+    chosen = {} if minutes is None else {"minutes": minutes}
+    if chosen and "minutes" not in inspect.signature(module.run).parameters:
+        raise ConfigError(f"benchmark {name!r} takes as long as it takes; leave --minutes out")
+    return [BenchmarkRow.of(row) for row in module.run(quick=quick, **chosen)]
+
+
+def _by_name(file: Path) -> bool:
+    tree = ast.parse(file.read_text(), str(file))
+    return any(
+        isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "BY_NAME" for t in node.targets)
+        for node in tree.body
+    )
 
 
 def _defines_run(file: Path) -> bool:

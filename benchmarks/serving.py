@@ -29,6 +29,9 @@ from tests.interop.environments import ENVIRONMENTS, why_not
 
 __all__ = ["run"]
 
+#: it needs environments that 'make bench-peers' makes: not one of all
+BY_NAME = True
+
 CONCURRENCY = (1, 16, 64)
 
 

@@ -99,3 +99,19 @@ def test_rows_are_checked() -> None:
 def test_helper_modules_are_no_benchmarks() -> None:
     names = benchmark_names()
     assert not {"row", "runner", "machine", "__main__", "__init__"} & set(names)
+
+
+def test_minutes_are_for_those_that_take_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "long.py").write_text(FAST.replace("quick: bool", "quick: bool, minutes: float = 1.0"))
+    assert main(["long", "--json", "--minutes", "2"], folder) == 0
+    assert main(["fast", "--minutes", "2"], folder) == 2
+    assert "leave --minutes out" in capsys.readouterr().err
+    assert main(["all", "--minutes", "2"], folder) == 2
+    assert "for one benchmark" in capsys.readouterr().err
+
+
+def test_what_takes_an_hour_is_asked_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "long.py").write_text("BY_NAME = True\n" + FAST)
+    assert main(["all", "--json", "--quick"], folder) == 0
+    assert [part["benchmark"] for part in json.loads(capsys.readouterr().out)["benchmarks"]] == ["fast", "objects"]
+    assert main(["long", "--json", "--quick"], folder) == 0
