@@ -16,6 +16,17 @@ from tests.cli.test_certify import cascade
 __all__ = ["cascade"]
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+NETWORK = """
+[[tiers]]
+name = "device"
+[[tiers]]
+name = "cloud"
+[[links]]
+source = "device"
+target = "cloud"
+bandwidth_bps = 32000
+rtt_s = 0.02
+"""
 FITTED = ("hindsight", "logistic", "gain")
 
 
@@ -53,6 +64,21 @@ def test_as_published_the_last_exit_is_right(cascade: Path) -> None:
     always = {one["name"]: one for one in published["references"]}["always"]
     assert always["cost"] == pytest.approx(0.2)
     assert always["accuracy"] == {one["name"]: one for one in real["references"]}["always"]["accuracy"] < 1.0
+
+
+def test_the_price_may_come_from_a_link(cascade: Path, tmp_path: Path) -> None:
+    file = tmp_path / "network.toml"
+    file.write_text(NETWORK)
+    options = ("--policy", "fixed", "--shuffles", "1", "--json", "--network", file, "--mistake-s")
+    body = json.loads(offramp("replay", cascade, *options, "0.5").out)
+    payload_s = 8 * 4 * 8 / 32_000 + 0.02  # eight float32
+    assert body["price"] == pytest.approx(payload_s / 0.5)
+    dear = offramp("replay", cascade, *options, "0.01")
+    assert "cost less than one" in dear.err
+    both: list[str | Path] = ["--price", "0.1", "--network", file, "--mistake-s", "1"]
+    for wrong in (both, both[2:4], []):
+        called = offramp("replay", cascade, "--policy", "fixed", *wrong)
+        assert (called.code, "--network together with --mistake-s" in called.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,11 @@ FeedbackName = Literal["nothing", "answers", "audits", "truth"]
 def replay(
     cascade: Path = typer.Argument(..., help="The folder NAME.cascade."),
     policy: str = typer.Option(..., help="Name of an installed policy."),
-    price: float = typer.Option(..., help="Of going on, in units of one mistake; in [0, 1)."),
+    price: float | None = typer.Option(None, help="Of going on, in units of one mistake; in [0, 1)."),
+    network: Path | None = typer.Option(
+        None, help="In the place of --price: the first link of this network file, crossed by the tensors as they are."
+    ),
+    mistake_s: float | None = typer.Option(None, help="With --network: seconds one would wait to avoid a mistake."),
     shuffles: int = typer.Option(20, help="Orders of the rows to replay."),
     seed: int = typer.Option(0, help="Of the orders, the policy and the audits."),
     records: Path | None = typer.Option(None, help="Records file; default: CASCADE/records/fp32.parquet."),
@@ -59,7 +63,8 @@ def replay(
     evidence = load_records(records_file(cascade, records))
     evidence.require(manifest.fingerprint)
     sees: GateKind = gate or getattr(kind, "reads", None) or "max_probability"
-    stream, setting = _problem(evidence, manifest, split, price, sees, plan, exit_, budget, published)
+    paid = _price(price, network, mistake_s, manifest, exit_ or 0)
+    stream, setting = _problem(evidence, manifest, split, paid, sees, plan, exit_, budget, published)
     costs = Costs.of_setting(setting)
     telling = Telling(FeedbackKind[feedback.upper()], audit_share, delay)
     with progress_bar("replaying") as progress:
@@ -77,7 +82,7 @@ def replay(
                 "exits": stream.exits,
                 "shuffles": shuffles,
                 "seed": seed,
-                "price": price,
+                "price": paid,
                 "sees": sees,
                 "feedback": feedback,
                 "published": published,
@@ -89,8 +94,34 @@ def replay(
     from offramp.reporting.policies import policy_table
 
     console.print(
-        policy_table(policy, outcome, known, f"{manifest.name}, {len(stream):,} {split} rows, price {price:g}")
+        policy_table(policy, outcome, known, f"{manifest.name}, {len(stream):,} {split} rows, price {paid:.3g}")
     )
+
+
+def _price(
+    price: float | None, network: Path | None, mistake_s: float | None, manifest: Manifest, exit_index: int
+) -> float:
+    """The one given, or what the tensors behind an exit cost on the first link."""
+    from offramp.cascade.cuts import row_bytes
+    from offramp.errors import ConfigError
+    from offramp.links.network import load_network
+    from offramp.policies.pricing import MistakeWorth, prices_over
+
+    if (price is None) == (network is None) or (network is None) != (mistake_s is None):
+        raise ConfigError("say what going on costs: --price, or --network together with --mistake-s")
+    if price is not None:
+        return price
+    assert network is not None
+    links = load_network(network).links
+    if not links:
+        raise ConfigError(f"{network.name}: the network has no link that a price could come from; give --price")
+    early = len(manifest.exit_segments) - 1
+    if not 0 <= exit_index < early:
+        raise ConfigError(f"there is no early exit {exit_index}; {manifest.name!r} has {early}")
+    payload = row_bytes(manifest.tensors_at(manifest.exit_segments[exit_index] + 1))
+    if payload is None:
+        raise ConfigError("the tensors that go on have no fixed size, so their bytes are not known; give --price")
+    return float(prices_over(links[0], [payload], MistakeWorth(latency_s=mistake_s))[0])
 
 
 def _numbers(outcome: Outcome, known: Sequence[Reference]) -> dict[str, object]:
