@@ -16,15 +16,13 @@ from offramp.cascade.segment import SegmentOutput
 from offramp.cascade.store import Cascade
 from offramp.cascade.walk import Stop, walk
 from offramp.clock import Clock, SystemClock
-from offramp.confidence.gates import ExitEvidence
-from offramp.errors import ConfigError, RecordMismatch
 from offramp.planning.plan import Plan
 from offramp.runtime.counters import Counters
 from offramp.runtime.engine import Engine, Local
-from offramp.runtime.learned import LearnedRoutes
 from offramp.runtime.leaving import Leaving
 from offramp.runtime.paced import PacedSegment
 from offramp.runtime.route import Route
+from offramp.runtime.routes import Routes
 from offramp.runtime.rows import Rows
 from offramp.runtime.templates import RequestTemplates
 
@@ -50,7 +48,7 @@ class TierRun:
     samples: range = range(0)
 
 
-class Tier:
+class Tier(Routes):
     """The segments and plans one tier holds, and what it has counted.
 
     Parameters
@@ -91,112 +89,17 @@ class Tier:
     ) -> None:
         self.cascade = cascade
         self.engine = engine or Local(cascade)
-        self.manifest = cascade.manifest
-        self.name = name
         self.clock = clock or SystemClock()
         self.pace = Pace(slow_down, self.clock)
-        self.fingerprint = cascade.manifest.fingerprint
-        self.classes = len(cascade.manifest.labels)
-        exits = {segment: index for index, segment in enumerate(cascade.manifest.exit_segments)}
-        #: for each segment the index of its exit, or ``None``
-        self.exit_of = tuple(exits.get(segment) for segment in range(len(cascade.manifest.segments)))
+        super().__init__(cascade.manifest, name, plans)
         self._next_exits = tuple(
             next(later for later in range(cut, len(self.exit_of)) if self.exit_of[later] is not None) + 1
             for cut in range(len(self.exit_of))
         )
-        self.counters = Counters(name, len(self.exit_of), len(exits))
+        self.counters = Counters(name, len(self.exit_of), len(self.manifest.exit_segments))
         #: what it asks the next tier
-        self.templates = RequestTemplates(cascade.manifest)
+        self.templates = RequestTemplates(self.manifest)
         self._segments: dict[tuple[int, str], PacedSegment] = {}
-        self._routes: dict[str, Route] = {}
-        #: plans it was told of while running
-        self.learned = LearnedRoutes()
-        for plan in plans:
-            self.add(plan)
-        if not self._routes:
-            raise ConfigError(f"tier {name!r} has no plan; pass at least one")
-        self._default = next(iter(self._routes.values()))
-
-    def add(self, plan: Plan) -> Route:
-        """Take a plan in and return its route through this tier.
-
-        Raises
-        ------
-        RecordMismatch : it belongs to another cascade
-        ConfigError : it does not fit the cascade or does not know the tier
-        """
-        route = self._checked(plan)
-        return self._routes.setdefault(route.plan_id, route)
-
-    def learn(self, plan: Plan) -> Route:
-        """Take in a plan that was announced; unlike those given, it may be forgotten again (see `LearnedRoutes`).
-
-        Raises
-        ------
-        RecordMismatch, ConfigError : as `add`, or none is taken here
-        """
-        route = self._checked(plan)
-        return self._routes.get(route.plan_id) or self.learned.put(route)
-
-    def _checked(self, plan: Plan) -> Route:
-        """The route of a plan that fits."""
-        plan.require(self.fingerprint)
-        exits = sum(1 for index in self.exit_of if index is not None)
-        if len(plan.placement) != len(self.exit_of) or len(plan.temperatures) != exits:
-            raise ConfigError(
-                f"the plan places {len(plan.placement)} segments and has {len(plan.temperatures)} exits, but "
-                f"{self.manifest.name!r} has {len(self.exit_of)} and {exits}; run 'offramp plan' again"
-            )
-        self._require_samples(plan)
-        route = Route.of(plan, self.name, len(self.exit_of))
-        self._try_gates(route)
-        return route
-
-    def _try_gates(self, route: Route) -> None:
-        """Score one row with every gate, so that a gate of another cascade is refused before there are any."""
-        for index, gate in enumerate(route.gates):
-            even = np.full((1, self.classes), 1 / self.classes, np.float32)
-            gate.score(ExitEvidence(index, even[:, 0], even, np.zeros((index, 1), np.int64)))
-
-    def _require_samples(self, plan: Plan) -> None:
-        """Refuse a plan under which a tier would need the sample, but is handed features."""
-        for tier in plan.tiers:
-            mine = plan.tier_range(tier)
-            handed_input = not mine or self.manifest.tensors_at(mine.start) == self.manifest.inputs
-            for index in mine:
-                if self.manifest.segments[index].hand_over == "input" and not handed_input:
-                    raise ConfigError(
-                        f"segment {index} hands over the input, but tier {tier!r} is handed the features of segment "
-                        f"{mine.start - 1}; place both segments on one tier"
-                    )
-
-    def route(self, plan_id: str | None = None) -> Route:
-        """The route of a plan; the default plan's without an id.
-
-        Raises
-        ------
-        RecordMismatch : no such plan here
-        """
-        if plan_id is None:
-            return self._default
-        try:
-            return self._routes[plan_id]
-        except KeyError:
-            if (route := self.learned.get(plan_id)) is not None:
-                return route
-            raise RecordMismatch(
-                f"tier {self.name!r} has no plan {plan_id!r}; it has {', '.join(self._routes)}: "
-                "give the server the plan file the device uses"
-            ) from None
-
-    def knows(self, plan_id: str) -> bool:
-        """Whether it has this plan; every tier has a default, which goes without an id."""
-        return not plan_id or plan_id in self._routes or plan_id in self.learned
-
-    @property
-    def plan_ids(self) -> tuple[str, ...]:
-        """Ids of the plans it was given, the default first."""
-        return tuple(self._routes)
 
     def segment(self, route: Route, index: int) -> PacedSegment:
         """Segment ``index`` in the plan's precision, loaded on first use."""
