@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from offramp.confidence.gates.ridge import fit_ridge
 from offramp.errors import ConfigError, SampleError
 
-__all__ = ["TierModel", "held_out_values", "leaving"]
+__all__ = ["TierModel", "held_out_values", "leaving", "sigmoid_of"]
 
 Floats = NDArray[np.float64]
 
@@ -115,6 +115,16 @@ def held_out_values(values: Floats, realised: Floats, margin: float) -> float:
     return float(realised[tier, columns].mean())
 
 
-def _probability(weights: Sequence[float], features: Sequence[float]) -> float:
-    z = weights[0] + sum(map(mul, weights[1:], features))
+def sigmoid_of(z: float) -> float:
+    """1 / (1 + exp(-z)) of one number.
+
+    Examples
+    --------
+    >>> sigmoid_of(0.0), sigmoid_of(-10_000.0) < 1e-200
+    (0.5, True)
+    """
     return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, z))))
+
+
+def _probability(weights: Sequence[float], features: Sequence[float]) -> float:
+    return sigmoid_of(weights[0] + sum(map(mul, weights[1:], features)))

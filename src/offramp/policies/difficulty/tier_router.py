@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from offramp.errors import ConfigError
 from offramp.policies.base import Action, Arrival, Feedback, FeedbackKind, Policy, View
 from offramp.policies.checks import refuse_view
-from offramp.policies.difficulty.tier_model import TierModel, held_out_values, leaving
+from offramp.policies.difficulty.tier_model import TierModel, held_out_values, leaving, sigmoid_of
 from offramp.policies.setting import LabelledRows, Setting
 
 __all__ = ["TierRouter"]
@@ -70,6 +70,8 @@ class TierRouter(Policy):
         self.differs, self.rate = tuple(differs), float(rate)
         self.thresholds = [float(np.float32(threshold)) for threshold in thresholds]
         self._stopped: dict[int, None] = {}
+        self._weights = np.array([weights for model in models for weights in (model.right, model.stays)])
+        self._costs = [(model.cost_stays, model.cost_goes) for model in models]
 
     @classmethod
     def start(cls, setting: Setting, seed: int = 0) -> Self:
@@ -128,13 +130,18 @@ class TierRouter(Policy):
             return 0
         if arrival.features is None:
             raise ConfigError(f"policy {self.name!r} routes by features; sample {arrival.sample} has none")
-        features = np.asarray(arrival.features, np.float64).tolist()
-        if len(features) + 1 != len(self.models[0].right) or not all(map(math.isfinite, features)):
+        wanted = self._weights.shape[1] - 1
+        odds: list[float] = []
+        if len(arrival.features) == wanted:
+            odds = (self._weights[:, 1:] @ arrival.features + self._weights[:, 0]).tolist()
+        if not odds or not all(map(math.isfinite, odds)):
             raise ConfigError(
-                f"policy {self.name!r} routes by {len(self.models[0].right) - 1} finite features; sample "
-                f"{arrival.sample} has others"
+                f"policy {self.name!r} routes by {wanted} finite features; sample {arrival.sample} has others"
             )
-        values = [model.value(features) for model in self.models]
+        values = [
+            sigmoid_of(odds[2 * tier]) - goes - sigmoid_of(odds[2 * tier + 1]) * (stays - goes)
+            for tier, (stays, goes) in enumerate(self._costs)
+        ]
         best = max(range(len(values)), key=values.__getitem__)
         return self.begins[best] if values[best] > values[0] + self.margin else 0
 
