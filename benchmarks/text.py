@@ -28,6 +28,8 @@ from offramp.policies.difficulty.tier_router import TierRouter
 
 __all__ = ["run"]
 
+#: not among all: it needs a built cascade
+BY_NAME = True
 DEFAULT = Path(__file__).parents[1] / "out" / "sst2" / "minilm-sst2.cascade"
 LENGTHS = (8, 16, 32, 64)
 #: segments on the mobile: layers 1 and 2
