@@ -16,6 +16,7 @@ from offramp.cli import (
     certify,
     certs,
     demo,
+    explore,
     export,
     import_,
     plan,
@@ -52,6 +53,7 @@ app.command("profile")(profile.profile)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
 app.command("certs")(certs.certs)
+app.command("explore")(explore.explore)
 app.command("export")(export.export)
 app.command("relay")(relay.relay)
 app.command("run")(run.run)
