@@ -86,6 +86,7 @@ def test_the_price_may_come_from_a_link(cascade: Path, tmp_path: Path) -> None:
     [
         (["--policy", "fixd"], "unknown policy 'fixd'; did you mean 'fixed'?"),
         (["--policy", "fixed", "--price", "1"], "must lie in [0, 1)"),
+        (["--policy", "fixed", "--mistake-costs", "1", "5"], "may cost differently"),
         (["--policy", "fixed", "--exit", "4"], "there is no early exit 4"),
         (["--policy", "fixed", "--split", "tune"], "replay calibrate or test rows"),
         (["--policy", "fixed", "--shuffles", "0"], "at least one shuffle"),

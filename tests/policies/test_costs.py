@@ -14,7 +14,7 @@ from offramp.errors import ConfigError
 from offramp.links.network import Link
 from offramp.policies.costs import Costs, Late
 from offramp.policies.fixed import FixedGates
-from offramp.policies.hindsight import best_threshold
+from offramp.policies.hindsight import HindsightThreshold, best_threshold
 from offramp.policies.pricing import MistakeWorth, prices_over
 from offramp.policies.regret import Band, best_fixed, cumulative_regret, oracle
 from offramp.policies.replay import PolicyReplay, replay
@@ -67,6 +67,18 @@ def test_accounts_are_the_costs_of_paths_sample_by_sample(
         assert costs.of_paths(s)[b, e, row] == pytest.approx(expected)
         assert account.each[i] == pytest.approx(expected + price * found.audited[i])
     assert account.mean == pytest.approx(account.total / 50)
+
+
+@given(st.integers(0, 2**16))
+def test_unequal_mistakes_cost_what_they_do(seed: int) -> None:
+    s = stream_of(make_records(np.random.default_rng(seed), 60, 2, classes=2))
+    setting = Setting((0.6,), price=0.1, rows=s.labelled, mistake_costs=(0.5, 3.0))
+    costs = Costs.of_setting(setting)
+    for said, truth, each in zip(s.predicted[0], s.truth, costs.of_paths(s)[0, 0], strict=True):
+        assert each == (0.0 if said == truth else 0.5 if truth == 0 else 3.0)
+    best = costs.account(replay(HindsightThreshold.start(setting), s), s)
+    assert best.mean == pytest.approx(best_fixed(s, costs)[1].mean())
+    assert best.mistakes.max() in (0.0, 0.5, 3.0)
 
 
 def test_a_path_cannot_leave_before_it_began() -> None:

@@ -43,6 +43,9 @@ def replay(
     feedback: FeedbackName = typer.Option("answers", help="What there is to tell it."),
     audit_share: float = typer.Option(0.02, help="Of the samples that stop early; where audits are told."),
     delay: int = typer.Option(0, help="Samples that pass before feedback arrives."),
+    mistake_costs: tuple[float, float] = typer.Option(
+        (1.0, 1.0), help="Of answering 1 where it is 0, and 0 where it is 1; of two classes."
+    ),
     budget: float | None = typer.Option(None, help="Going on allowed per sample, for policies that keep to one."),
     published: bool = typer.Option(False, "--published", help="Take the last exit for always right, as papers do."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -51,6 +54,8 @@ def replay(
 
     Costs are in mistakes per 100 samples. The policy may begin from the tune rows; it is told what it asks for, and
     refused more than --feedback."""
+    from dataclasses import replace
+
     from offramp.cascade.store import open_cascade
     from offramp.policies.base import FeedbackKind
     from offramp.policies.costs import Costs
@@ -64,7 +69,8 @@ def replay(
     evidence.require(manifest.fingerprint)
     sees: GateKind = gate or getattr(kind, "reads", None) or "max_probability"
     paid = _price(price, network, mistake_s, manifest, exit_ or 0)
-    stream, setting = _problem(evidence, manifest, split, paid, sees, plan, exit_, budget, published)
+    stream, setting = _problem(evidence, manifest, split, paid, sees, plan, exit_, published)
+    setting = replace(setting, budget=budget, mistake_costs=mistake_costs)
     costs = Costs.of_setting(setting)
     telling = Telling(FeedbackKind[feedback.upper()], audit_share, delay)
     with progress_bar("replaying") as progress:
@@ -146,7 +152,6 @@ def _problem(
     sees: GateKind,
     plan: Path | None,
     exit_index: int | None,
-    budget: float | None,
     published: bool,
 ) -> tuple[Stream, Setting]:
     """The samples, and what the policy starts from."""
@@ -179,4 +184,4 @@ def _problem(
     if tune is not None and published:
         tune = tune.published()
     rows = None if tune is None else tune.labelled
-    return stream, Setting(thresholds, price, horizon=len(stream), budget=budget, classes=evidence.classes, rows=rows)
+    return stream, Setting(thresholds, price, horizon=len(stream), classes=evidence.classes, rows=rows)

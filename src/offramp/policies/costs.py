@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
+from offramp.policies.mistakes import cost_of_mistakes
 from offramp.policies.replay import PolicyReplay
 from offramp.policies.setting import Setting
 from offramp.policies.stream import Stream
@@ -90,8 +91,8 @@ class Costs:
     """How paths are priced. A path is where a sample began, and the exit it left by.
 
     A path pays the computing from its first exit to its last, the price once for every time it went on (going
-    somewhere at once, before anything is computed, is going on once), 1 for a mistake, and what being late costs. An
-    audit pays the price of going on once.
+    somewhere at once, before anything is computed, is going on once), 1 for a mistake (or what that mistake costs), and
+    what being late costs. An audit pays the price of going on once.
 
     Parameters
     ----------
@@ -100,6 +101,7 @@ class Costs:
     remote_errors : charge a mistake of the last exit as one; ``False`` takes what it says for the truth, as the
         published setting does
     late : when an answer is late; ``None`` is never
+    mistake_costs : of answering 1 where it is 0, and 0 where it is 1
 
     Raises
     ------
@@ -119,6 +121,7 @@ class Costs:
     layer_costs: tuple[float, ...] = ()
     remote_errors: bool = True
     late: Late | None = field(default=None, compare=False)
+    mistake_costs: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.price < 1.0:
@@ -130,7 +133,7 @@ class Costs:
     @classmethod
     def of_setting(cls, setting: Setting, *, remote_errors: bool = True, late: Late | None = None) -> Costs:
         """The prices a policy was started with."""
-        return cls(setting.price, setting.layer_costs, remote_errors, late)
+        return cls(setting.price, setting.layer_costs, remote_errors, late, setting.mistake_costs)
 
     def compute(self, exits: int) -> Floats:
         """(E, E) of computing from the exit a path began with to the one it left by; infinite where it cannot."""
@@ -156,7 +159,7 @@ class Costs:
         """
         row, began, left = replay.row, replay.begin, replay.exit
         truth = stream.truth if self.remote_errors else stream.predicted[-1]
-        wrong = np.asarray(replay.label != truth[row], np.float64)
+        wrong = cost_of_mistakes(replay.label, truth[row], self.mistake_costs)
         extra, late = self._late(stream)
         if self.late is not None and self.late.price is None:
             wrong = np.maximum(wrong, late[left, row])
@@ -175,7 +178,7 @@ class Costs:
 
     def _mistakes(self, stream: Stream) -> Floats:
         truth = stream.truth if self.remote_errors else stream.predicted[-1]
-        return np.asarray(stream.predicted != truth, np.float64)
+        return cost_of_mistakes(stream.predicted, truth, self.mistake_costs)
 
     def _late(self, stream: Stream) -> tuple[Floats, NDArray[np.bool_]]:
         """(E, n) what lateness adds to the mistake, and whether it is late."""
@@ -185,7 +188,7 @@ class Costs:
         late = self.late.of(*shape)
         if self.late.price is not None:
             return np.asarray(late * self.late.price, np.float64), late
-        return np.where(late, 1.0 - self._mistakes(stream), 0.0), late
+        return np.where(late, np.maximum(1.0 - self._mistakes(stream), 0.0), 0.0), late
 
 
 def _steps(exits: int) -> Floats:

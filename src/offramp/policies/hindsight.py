@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from offramp.errors import ConfigError
 from offramp.policies.fixed import FixedGates
+from offramp.policies.mistakes import cost_of_mistakes
 from offramp.policies.setting import Setting
 
 __all__ = ["HindsightThreshold", "best_threshold"]
@@ -83,7 +84,7 @@ class HindsightThreshold(FixedGates):
             raise ConfigError(
                 f"policy {cls.name!r} decides at one early exit, but here are {setting.exits - 1}; choose one of them"
             )
-        wrong = ~setting.rows.right
+        wrong = cost_of_mistakes(setting.rows.predicted, setting.rows.truth, setting.mistake_costs)
         extra = setting.layer_costs[1] - setting.layer_costs[0] if setting.layer_costs else 0.0
         found = best_threshold(setting.rows.confidence[0], wrong[0], setting.price + extra + wrong[1])
         return cls(_in_range([found]))
