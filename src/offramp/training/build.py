@@ -24,6 +24,7 @@ from offramp.training.auto import propose_exits
 from offramp.training.checkpoint import Checkpoint
 from offramp.training.config import AutoExits, BuildConfig
 from offramp.training.distillation import Distillation
+from offramp.training.dynamics import TrainingDynamics
 from offramp.training.export import VERIFIED_ROWS, Origin, export_cascade
 from offramp.training.factory import make_model
 from offramp.training.lowbit.apply import apply_low_bit
@@ -104,7 +105,15 @@ def build(
         if training is not None:
             recipe = make_recipe(config, training, train.batch(torch.arange(2)))
             checkpoint = _checkpoint(config, training.checkpoint, data, recipe)
-            history = recipe.fit(network, train, tune, checkpoint=checkpoint, resume=resume, progress=progress)
+            history = recipe.fit(
+                network,
+                train,
+                tune,
+                checkpoint=checkpoint,
+                resume=resume,
+                progress=progress,
+                after_epoch=_dynamics(training.dynamics, train, np.flatnonzero(split == "train")),
+            )
         seed = None if training is None else training.seed
         origin = Origin(config.name, dataset.label_names, data, command, seed, commit)
         some = tune.batch(torch.arange(min(len(tune), VERIFIED_ROWS)))
@@ -159,6 +168,12 @@ def _rows(
     return (Rows if tokenizer is None else TokenRows)(first, labels, tuple(sides))
 
 
+def _dynamics(
+    file: Path | None, train: Rows, index: np.ndarray[tuple[int], np.dtype[np.intp]]
+) -> TrainingDynamics | None:
+    return None if file is None else TrainingDynamics(file, train, index)
+
+
 def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe: Recipe) -> Checkpoint | None:
     """Keyed by all that shapes the weights, so that no run goes on from another's state.
 
@@ -172,7 +187,7 @@ def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe
             "name": True,
             "data": True,
             "lowbit": {"warm_start"},
-            "training": {"threads", "checkpoint", "teacher"},
+            "training": {"threads", "checkpoint", "dynamics", "teacher"},
         },
         exclude_defaults=True,
     )

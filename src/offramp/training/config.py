@@ -136,6 +136,7 @@ class TrainingConfig(_Section):
     patience: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=1)] = 1
     checkpoint: Path | None = None
+    dynamics: Path | None = None
 
 
 class LowBitConfig(_Section):
@@ -291,6 +292,8 @@ def _with_paths(training: TrainingConfig, folder: Path) -> TrainingConfig:
     changed: dict[str, object] = {}
     if training.checkpoint is not None:
         changed["checkpoint"] = folder / training.checkpoint
+    if training.dynamics is not None:
+        changed["dynamics"] = folder / training.dynamics
     if (teacher := training.teacher) is not None:
         paths = {"cascade": teacher.cascade, "weights": teacher.weights}
         found = {key: folder / path for key, path in paths.items() if path is not None}

@@ -22,10 +22,13 @@ from offramp.training.schedule import SCHEDULES, Schedule
 from offramp.training.state import EpochResult, RunState
 from offramp.training.weights import ExitWeights, exit_weights
 
-__all__ = ["Batch", "Progress", "Recipe", "Rows", "accuracies", "set_memory_format"]
+__all__ = ["AfterEpoch", "Batch", "Progress", "Recipe", "Rows", "accuracies", "set_memory_format"]
 
 #: ``progress(epoch, epochs, step, steps, metrics)``; ``metrics["eta_s"]`` is the time still to go
 Progress = Callable[[int, int, int, int, dict[str, float]], None]
+
+#: ``after_epoch(epoch, network)``, to look at the network, not to change it
+AfterEpoch = Callable[[int, MultiExit], None]
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Recipe(ABC):
         checkpoint: Checkpoint | None = None,
         resume: bool = False,
         progress: Progress | None = None,
+        after_epoch: AfterEpoch | None = None,
     ) -> tuple[EpochResult, ...]:
         """Train ``network`` in place on the ``train`` rows; no gradient comes from the ``tune`` rows.
 
@@ -129,6 +133,7 @@ class Recipe(ABC):
         ----------
         checkpoint : written after every epoch
         resume : go on from the checkpoint if there is one
+        after_epoch : called after every epoch, before its checkpoint is written
 
         Returns
         -------
@@ -152,6 +157,8 @@ class Recipe(ABC):
             while len(state.history) < self.epochs and not state.exhausted:
                 loss = run.epoch(len(state.history))
                 state.finish_epoch(EpochResult(loss, accuracies(network, tune)))
+                if after_epoch is not None:
+                    after_epoch(len(state.history) - 1, network)
                 if checkpoint is not None:
                     checkpoint.save(state.to_dict())
             state.take_best()
