@@ -82,8 +82,8 @@ def test_thresholds_of_several_exits() -> None:
         np.testing.assert_array_equal(replay(FixedGates((0.6, None, 0.9)), stream, rows).exit, found)
 
 
-@settings(max_examples=30)
-@given(bits=st.integers(1, 7), steps=st.lists(st.tuples(st.integers(0, 128), st.floats(-30, 30)), max_size=40))
+@settings(max_examples=50)
+@given(bits=st.integers(1, 7), steps=st.lists(st.tuples(st.integers(0, 128), st.floats(-8, 8)), max_size=40))
 def test_many_weights_are_those_of_the_tree(bits: int, steps: list[tuple[int, float]]) -> None:
     tree, many = ThresholdTree(bits), ManyWeights(bits, 2)
     for at, log_factor in steps:

@@ -21,9 +21,7 @@ class Place(NamedTuple):
     block: Ints
     blocks_below: Floats
     within_below: Floats
-    share_below: Floats
     inside: Floats
-    block_weight: Floats
 
 
 class ManyWeights:
@@ -74,28 +72,31 @@ class ManyWeights:
         share_below = np.einsum("ij,ij->i", inside, within_below)
         block_weight = self._blocks.ravel()[row]
         weight = np.einsum("ij,ij->i", self._blocks, blocks_below) + block_weight * share_below
-        return Place(weight, row, blocks_below, within_below, share_below, inside, block_weight)
+        return Place(weight, row, blocks_below, within_below, inside)
 
     def scale(self, place: Place, factor: Floats) -> None:
-        """Multiply the weights below the places by (s,) factors, relative to the others."""
-        more = factor - 1.0
-        grown = 1.0 + more * place.share_below
-        inside = place.within_below
-        inside *= (more / grown)[:, None]
-        inside += (1.0 / grown)[:, None]
+        """Multiply the weights below the places by (s,) factors, relative to the others.
+
+        Sums are added up anew, so that what is left of a weight of almost one is not a difference.
+        """
+        more = (factor - 1.0)[:, None]
+        inside, rows = place.within_below, place.blocks_below
+        inside *= more
+        inside += 1.0
         inside *= place.inside
+        grown = np.einsum("ij->i", inside)
+        inside /= grown[:, None]
         self._within[place.block] = inside
-        total = 1.0 + more * place.weight
-        rows = place.blocks_below
         whole = rows[:, -1] == 1.0  # everything lies below: nothing changes relative to anything
-        rows *= (more / total)[:, None]
-        rows += (1.0 / total)[:, None]
+        rows *= more
+        rows += 1.0
         flat = rows.ravel()
-        flat[place.block] = np.where(whole, flat[place.block], grown / total)
+        flat[place.block] = np.where(whole, flat[place.block], grown)
         self._blocks *= rows
+        self._blocks /= np.einsum("ij->i", self._blocks)[:, None]
 
     def settle(self) -> None:
-        """Take roundings out of the sums, and keep every weight above 0; call it now and then."""
+        """Keep every weight above 0; call it now and then."""
         for weights in (self._blocks, self._within):
             np.maximum(weights, _LEAST, out=weights)
             weights /= weights.sum(1, keepdims=True)
