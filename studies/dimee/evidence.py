@@ -17,7 +17,7 @@ from offramp.policies.setting import LabelledRows
 from offramp.policies.stream import Stream, stream_of
 from offramp.records.confidences import exit_evidence
 from offramp.records.records import Records, load_records
-from studies.dimee.features import COMPONENTS, EXAMPLES, load_features
+from studies.dimee.features import COMPONENTS, EXAMPLES, TrainingHistory, load_features, load_history
 
 __all__ = ["TASKS", "Part", "Task", "load_tasks"]
 
@@ -27,11 +27,12 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a task: records, the temperatures of its exits, and features (n, d)."""
+    """Some rows of a task: records, the temperatures of its exits, features (n, d), and the history of the training."""
 
     records: Records
     temperatures: tuple[float, ...]
     features: NDArray[np.float32]
+    history: TrainingHistory | None = None
     #: fitted on these rows before: gates by prices, trade-off and hand-over, routers by kind
     gates: dict[Any, Any] = field(default_factory=dict, compare=False)
     routers: dict[str, Any] = field(default_factory=dict, compare=False)
@@ -76,7 +77,7 @@ class Part:
 
     def take(self, index: NDArray[np.intp]) -> Part:
         """Some of the rows."""
-        return Part(self.records.take(index), self.temperatures, self.features[index])
+        return Part(self.records.take(index), self.temperatures, self.features[index], self.history)
 
 
 @dataclass(frozen=True)
@@ -104,4 +105,5 @@ def _load(name: str) -> Task:
     tune = records.on("tune")
     temperatures = tuple(fit_temperature(logits, tune.labels) for logits in tune.logits)
     splits = [records.on(split) for split in ("tune", "calibrate", "test")]
-    return Task(name, *(Part(each, temperatures, features.of(each)) for each in splits))
+    history = load_history(name)
+    return Task(name, *(Part(each, temperatures, features.of(each), history) for each in splits))

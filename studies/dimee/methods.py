@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.errors import RecordMismatch
 from offramp.policies.bandits.beem import BeemA, BeemC, fit_votes
 from offramp.policies.bandits.splitee import SplitEE
 from offramp.policies.difficulty.centroids import Centroids
@@ -47,10 +48,12 @@ class Family:
     ----------
     use : (fitted on, used on, prices, trade-off) to paths
     trade_offs : from the most careful to the cheapest
+    needs_history : of the training
     """
 
     use: Callable[[Part, Part, Prices, float], Paths]
     trade_offs: tuple[float, ...]
+    needs_history: bool = False
 
 
 #: of one layer, in mistakes
@@ -85,6 +88,19 @@ def _dimee(fitted: Part, used: Part, prices: Prices, mu: float) -> Paths:
 def _dimec(fitted: Part, used: Part, prices: Prices, mu: float) -> Paths:
     centroids = _routed(Dimec, "dimec", _with_exits_for_epochs(fitted), fitted, mu * prices.hops)
     return _hops(centroids.nearest(used.features))
+
+
+def _dimec_trained(fitted: Part, used: Part, prices: Prices, mu: float) -> Paths:
+    """Pools of the training rows, by their training history; boundaries chosen on the rows fitted on."""
+    rows, history = fitted.at(TIERS), fitted.history
+    if history is None:
+        raise RecordMismatch("nobody kept the training history of this task")
+    if "trained" not in fitted.routers:
+        trained = replace(rows, features=history.features, dynamics=history.dynamics)
+        found = [centroids for centroids, _ in Dimec.routers(trained)]
+        fitted.routers["trained"] = [(centroids, centroids.nearest(rows.features)) for centroids in found]
+    chosen = Dimec.choose(fitted.routers["trained"], rows, mu * prices.hops)
+    return _hops(chosen.centroids.nearest(used.features))
 
 
 def _with_exits_for_epochs(part: Part) -> LabelledRows:
@@ -153,6 +169,7 @@ FAMILIES: Mapping[str, Family] = {
     "all edge": single(1),
     "all cloud": single(2),
     "DIMEE": Family(_dimee, _MU),
+    "DIMEC-DC": Family(_dimec_trained, _MU, needs_history=True),
     "DIMEC-DC (exits for epochs)": Family(_dimec, _MU),
     "length router": Family(_length, _MU),
     "random router, DIMEE's shares": Family(_random, _MU),

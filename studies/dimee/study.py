@@ -37,8 +37,9 @@ def study(names: tuple[str, ...] = TASKS) -> Iterator[StudyRow]:
         if isinstance(task, str):
             left_out.append(task)
             continue
-        chosen = {name: choose(family, task, MAIN) for name, family in FAMILIES.items()}
-        found = {name: _paths(task, name, MAIN, chosen[name]) for name in FAMILIES}
+        families = {n: f for n, f in FAMILIES.items() if task.tune.history is not None or not f.needs_history}
+        chosen = {name: choose(family, task, MAIN) for name, family in families.items()}
+        found = {name: _paths(task, name, MAIN, chosen[name]) for name in families}
         ours[task.name] = outcome(task.test, found[OURS], MAIN)
         tasks.append(task)
         yield from _main(task, found, chosen)

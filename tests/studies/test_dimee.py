@@ -12,7 +12,7 @@ from offramp.errors import RecordMismatch
 from offramp.policies.replay import replay
 from studies.dimee.certifying import EPSILONS, certify_family
 from studies.dimee.evidence import Task, load_tasks
-from studies.dimee.features import COMPONENTS, load_features
+from studies.dimee.features import COMPONENTS, TrainingHistory, load_features
 from studies.dimee.methods import FAMILIES, Paths
 from studies.dimee.ours import fit_ours
 from studies.dimee.outcomes import choose, outcome, traffic_bytes
@@ -55,10 +55,22 @@ def test_ours_takes_the_paths_its_policy_takes(task: Task) -> None:
         np.testing.assert_array_equal(found.exit, left)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if "random" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name, family in FAMILIES.items() if "random" not in name and not family.needs_history]
+)
 def test_every_family_runs_and_ends_at_exits_its_paths_have(task: Task, name: str) -> None:
     paths = FAMILIES[name].use(task.tune, task.test, MAIN, FAMILIES[name].trade_offs[-1])
     assert np.isfinite(paths.cost(MAIN)).all()
+
+
+def test_pools_of_training_rows_need_their_history(task: Task) -> None:
+    sure = np.random.default_rng(0).random((4, len(task.tune))).astype(np.float32)
+    kept = replace(task.tune, history=TrainingHistory(task.tune.features, sure), routers={})
+    paths = FAMILIES["DIMEC-DC"].use(kept, task.test, MAIN, 0.004)
+    assert np.isfinite(paths.cost(MAIN)).all()
+    nothing = replace(task.tune, history=None, routers={})
+    with pytest.raises(RecordMismatch, match="nobody kept the training history"):
+        FAMILIES["DIMEC-DC"].use(nothing, task.test, MAIN, 0.004)
 
 
 def test_the_chosen_trade_off_loses_little_in_the_folds(task: Task) -> None:
