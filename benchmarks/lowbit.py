@@ -21,6 +21,7 @@ import torch
 from benchmarks.lowbit_nets import conv_cascade, edge_part, random_images
 from offramp.cascade.kernels.binary_conv import BinaryConv
 from offramp.cascade.kernels.library import LEVELS, kernels, why_not
+from offramp.cascade.segment import Segment
 
 __all__ = ["run"]
 
@@ -32,12 +33,14 @@ REPEATED = 8
 IN_TURN = 10
 
 _RSS = """
-import sys, resource, numpy as np, onnxruntime as ort
-from offramp.cascade.segment import session_options
+import sys, numpy as np
+from offramp.cascade.store import open_cascade
+from offramp.cascade.kernels import library, segment
 def rss(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) * 1024
+cascade = open_cascade(sys.argv[1])
 before = rss()
-session = ort.InferenceSession(sys.argv[1], session_options(), providers=["CPUExecutionProvider"])
-for _ in range(20): session.run(["logits"], {"input": np.zeros((1, 32, 32, 3), np.uint8)})
+part = cascade.segment(0, precision=sys.argv[2], kernels=sys.argv[3] == "yes")
+for _ in range(20): part.run([np.zeros((1, 32, 32, 3), np.uint8)])
 print(rss() - before)
 """
 
@@ -61,32 +64,33 @@ def run(quick: bool) -> list[dict[str, Any]]:
 def _edge(folder: Path, turns: int) -> list[dict[str, Any]]:
     plain, four, one = (edge_part(folder, bits) for bits in (0, 4, 1))
     image = random_images(1).numpy()
-    files = {
-        "fp32": plain.cascade.segment_file(0),
-        "int8": plain.cascade.segment_file(0, "int8"),
-        "4-bit in ONNX Runtime": four.cascade.segment_file(0),
-        "1-bit in ONNX Runtime": one.cascade.segment_file(0),
-    }
     segments = {
-        "fp32": plain.cascade.segment(0),
-        "int8": plain.cascade.segment(0, precision="int8"),
-        "4-bit in ONNX Runtime": four.cascade.segment(0),
-        "1-bit in ONNX Runtime": one.cascade.segment(0),
+        "fp32": plain.segment(0),
+        "int8": plain.segment(0, precision="int8"),
+        "4-bit in ONNX Runtime": four.segment(0),
+        "1-bit in ONNX Runtime": one.segment(0, kernels=False),
     }
-    jobs: dict[str, Callable[[], object]] = {name: _job(each.session, image) for name, each in segments.items()}
-    notes = dict.fromkeys(jobs, "")
+    files = {name: segment.path for name, segment in segments.items()}
+    notes = dict.fromkeys(segments, "")
     if reason := why_not():
         notes["fp32"] = f"no row of the packed kernel: {reason}"
     else:
-        packed = one.packed()
-        jobs["1-bit packed kernel"] = lambda: packed(image[0])
-        notes["1-bit packed kernel"] = f"{LEVELS[kernels().level]}; preprocessing and exit in numpy"
+        segments["1-bit packed kernel"] = one.segment(0)
+        notes["1-bit packed kernel"] = f"{LEVELS[kernels().level]}; its exit in ONNX Runtime"
+        low_bit = one.manifest.segments[0].low_bit
+        assert low_bit is not None
+        assert low_bit.kernel is not None
+        files["1-bit packed kernel"] = one.path / low_bit.kernel.file
+    jobs = {name: _job(each, image) for name, each in segments.items()}
     seconds = _take_turns(jobs, turns)
     how = f"measured: medians of {turns * IN_TURN} runs each, taking turns, batch 1, one thread"
     rows = [_row(f"edge part, {name}", seconds["fp32"], seconds[name], "s", how, notes[name]) for name in jobs]
     disk = {name: float(file.stat().st_size) for name, file in files.items()}
     rows += [_row(f"bytes on disk, {name}", disk["fp32"], disk[name], "B", "counted") for name in files]
-    memory = {name: _resident_bytes(file) for name, file in files.items()}
+    memory = {
+        name: _resident_bytes(path.parent, "int8" if name == "int8" else "fp32", name == "1-bit packed kernel")
+        for name, path in files.items()
+    }
     how = "measured: resident memory of a fresh process, after loading and 20 runs less before"
     return rows + [_row(f"resident memory, {name}", memory["fp32"], memory[name], "B", how) for name in files]
 
@@ -97,7 +101,7 @@ def _layers(folder: Path, turns: int) -> list[dict[str, Any]]:
     for channels, size in LAYERS:
         fp32, int8 = conv_cascade(folder, channels, size, REPEATED)
         x = np.random.default_rng(0).standard_normal((1, channels, size, size)).astype(np.float32)
-        jobs = {"fp32": _job(fp32.session, x), "int8": _job(int8.session, x)}
+        jobs = {"fp32": _job(fp32, x), "int8": _job(int8, x)}
         if not why_not():
             jobs["1-bit packed kernel"] = _binary_job(channels, x)
         seconds = _take_turns(jobs, turns)
@@ -134,9 +138,8 @@ def _binary_job(channels: int, x: np.ndarray[Any, np.dtype[np.float32]]) -> Call
     return run_all
 
 
-def _job(session: Any, rows: np.ndarray[Any, Any]) -> Callable[[], object]:
-    name = session.get_inputs()[0].name
-    return lambda: session.run(["logits"], {name: rows})
+def _job(segment: Segment, rows: np.ndarray[Any, Any]) -> Callable[[], object]:
+    return lambda: segment.run([rows])
 
 
 def _take_turns(jobs: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
@@ -152,8 +155,9 @@ def _take_turns(jobs: dict[str, Callable[[], object]], turns: int) -> dict[str, 
     return {name: float(np.median(found)) for name, found in seconds.items()}
 
 
-def _resident_bytes(file: Path) -> float:
-    done = subprocess.run([sys.executable, "-c", _RSS, str(file)], check=True, capture_output=True, text=True)
+def _resident_bytes(cascade: Path, precision: str, packed: bool) -> float:
+    command = [sys.executable, "-c", _RSS, str(cascade), precision, "yes" if packed else "no"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 

@@ -1,59 +1,28 @@
-"""Edge parts of one network in several precisions, as files and as kernels."""
+"""Edge parts of one network in several precisions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offramp.cascade.kernels.trunk import BinaryTrunk
 from offramp.cascade.quantise import quantise
 from offramp.cascade.segment import Segment
 from offramp.cascade.store import Cascade
-from offramp.training.attach import MultiExit
+from offramp.training.attach import ExitPlacement, MultiExit
 from offramp.training.export import Origin, export_cascade
 from offramp.training.heads import GlobalAverage
 from offramp.training.inputs import ImageInput
-from offramp.training.lowbit.convert import freeze, make_low_bit
-from offramp.training.lowbit.kernel import binary_trunk
+from offramp.training.lowbit.convert import make_low_bit
 from offramp.training.lowbit.spec import LowBit
 from offramp.training.zoo.resnet import CifarResNet
 
-__all__ = ["EdgePart", "conv_cascade", "edge_part", "random_images"]
+__all__ = ["conv_cascade", "edge_part", "random_images"]
 
 PARTS = ["stem", "stack1", "stack2", "stack3.0"]
 #: by the low-bit recipe: 0 is full precision
 NAMES = {0: "fp32", 1: "1-bit", 4: "4-bit"}
-
-
-@dataclass(frozen=True)
-class EdgePart:
-    """Stem to ``stack3.0`` of ResNet-20 with a ``pool-linear`` exit: a cascade of one segment, and its modules."""
-
-    cascade: Cascade
-    trunk: nn.Module
-    head: nn.Linear
-    inputs: ImageInput
-
-    def packed(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        """An image (H, W, 3) to logits by the binary kernels, preprocessing and head in numpy."""
-        factor, offset = (each.flatten().numpy() for each in (self.inputs.factor, self.inputs.offset))
-        kernels = _kernels(self.trunk)
-        with torch.no_grad():
-            weight, bias = self.head.weight.numpy().T.copy(), self.head.bias.numpy()
-
-        def run(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-            features = kernels(image.astype(np.float32) * factor + offset)
-            logits: NDArray[np.float32] = features.mean((0, 1)) @ weight + bias
-            return logits
-
-        return run
 
 
 def random_images(count: int) -> Tensor:
@@ -61,23 +30,22 @@ def random_images(count: int) -> Tensor:
     return torch.randint(0, 256, (count, 32, 32, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def edge_part(folder: Path, bits: int) -> EdgePart:
-    """Untrained, its norms adapted to made-up images; with an int8 variant where ``bits`` is 0."""
+def edge_part(folder: Path, bits: int) -> Cascade:
+    """ResNet-20 with an exit (``pool-linear``) behind ``stack3.0``; the edge is the first segment.
+
+    Untrained, its norms adapted to made-up images; with an int8 variant where ``bits`` is 0.
+    """
     torch.manual_seed(0)
     net = CifarResNet(20)
     if bits:
         make_low_bit(net, PARTS, LowBit(bits, bits))
-    trunk = nn.Sequential(net.stem, net.stack1, net.stack2, net.stack3[0])
-    head = nn.Linear(64, 10)
-    inputs = ImageInput((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))
     images = random_images(64)
-    network = MultiExit(nn.Sequential(trunk, GlobalAverage(), nn.Flatten(), head), [], images[:2], inputs)
+    inputs = ImageInput((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))
+    network = MultiExit(net, [ExitPlacement(PARTS[-1])], images[:2], inputs)
     with torch.no_grad():
         network.train()(images)
     cascade, _ = export_cascade(network, images, folder / f"{NAMES[bits]}.cascade", _origin(NAMES[bits]))
-    if not bits:
-        cascade = quantise(cascade, [images.numpy()], [0])
-    return EdgePart(cascade, trunk, head, inputs)
+    return cascade if bits else quantise(cascade, [images.numpy()], [0])
 
 
 def conv_cascade(folder: Path, channels: int, size: int, layers: int = 8) -> tuple[Segment, Segment]:
@@ -96,10 +64,3 @@ def conv_cascade(folder: Path, channels: int, size: int, layers: int = 8) -> tup
 
 def _origin(name: str) -> Origin:
     return Origin(name, tuple("0123456789"))
-
-
-def _kernels(trunk: nn.Module) -> BinaryTrunk:
-    freeze(trunk)
-    modules: list[Any] = list(trunk.children())
-    stem, first, second, last = modules
-    return binary_trunk(stem, [*first, *second, last])

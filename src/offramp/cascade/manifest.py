@@ -14,6 +14,7 @@ __all__ = [
     "DType",
     "DataSpec",
     "ExitSpec",
+    "KernelSpec",
     "LowBitSpec",
     "Manifest",
     "Provenance",
@@ -65,12 +66,21 @@ class VariantSpec(_Value):
     file_bytes: Annotated[int, Field(ge=0)]
 
 
+class KernelSpec(_Value):
+    """The same segment as a file for the packed kernels, see `offramp.cascade.kernels`."""
+
+    file: FileName
+    sha256: Sha256
+    file_bytes: Annotated[int, Field(ge=0)]
+
+
 class LowBitSpec(_Value):
     """Convolutions of a few bits inside a segment.
 
     ``macs`` are their multiply-accumulates for one row and ``weights`` their number; the file stores each weight in
     ``weight_bits`` bits, in ``layout``, see `offramp.cascade.packed`. Where ``hand_over_bits`` is set, what the segment
-    hands over has that many bits a value, and codec ``palette`` sends no more.
+    hands over has that many bits a value, and codec ``palette`` sends no more. ``kernel`` is there where the packed
+    kernels can run it.
     """
 
     weight_bits: Literal[1, 2, 4, 8]
@@ -79,6 +89,7 @@ class LowBitSpec(_Value):
     weights: Annotated[int, Field(ge=0)]
     layout: Literal["bits-1"] = "bits-1"
     hand_over_bits: Literal[1, 2, 4, 8] | None = None
+    kernel: KernelSpec | None = None
 
     @property
     def bits(self) -> int:
@@ -183,6 +194,9 @@ class Manifest(_Value):
         if len(self.calibration.temperatures) != len(self.exit_segments):
             raise ValueError(f"{len(self.calibration.temperatures)} temperatures for {len(self.exit_segments)} exits")
         files = [file for segment in self.segments for file in (segment.file, *(v.file for v in segment.variants))]
+        files += [
+            segment.low_bit.kernel.file for segment in self.segments if segment.low_bit and segment.low_bit.kernel
+        ]
         if len(set(files)) != len(files):
             raise ValueError("two segments share a file")
         if self.tokenizer is not None and len(self.inputs) not in (2, 3):

@@ -71,6 +71,10 @@ class Segment:
         except Exception as error:  # onnxruntime raises its own, undocumented classes
             raise CascadeError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
         self._check()
+        self._names_from_spec()
+
+    def _names_from_spec(self) -> None:
+        spec = self.spec
         self.input_names = tuple(tensor.name for tensor in spec.inputs)
         self._carried = tuple(tensor.name for tensor in spec.outputs) if spec.hand_over == "features" else ()
         self._exit_names = (LABEL, PROBABILITIES, CONFIDENCE) if spec.exit is not None else ()

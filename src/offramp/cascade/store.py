@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from offramp.cascade.manifest import SCHEMA_VERSION, Calibration, Manifest, SegmentSpec, TokenizerSpec, VariantSpec
+from offramp.cascade.manifest import (
+    SCHEMA_VERSION,
+    Calibration,
+    KernelSpec,
+    Manifest,
+    SegmentSpec,
+    TokenizerSpec,
+    VariantSpec,
+)
 from offramp.cascade.precision import precision_at, segments_of
 from offramp.cascade.segment import Segment
 from offramp.cascade.text import InputReader, Tokenizer
@@ -44,25 +54,38 @@ class Cascade:
         """The name it is served under."""
         return self.manifest.name
 
-    def segment(self, index: int, threads: int = 1, precision: str = "fp32") -> Segment:
+    def segment(self, index: int, threads: int = 1, precision: str = "fp32", kernels: bool = True) -> Segment:
         """Load segment ``index`` into an ONNX Runtime session.
+
+        A 1-bit segment with a file for the packed kernels runs on them, where this machine can; else a line in the log
+        says why not.
 
         Parameters
         ----------
         index : of the segment, from 0
         threads : ONNX Runtime threads
         precision : ``fp32``, ``int8``, or a plan's precision such as ``int8:2``
+        kernels : off: ONNX Runtime in any case
 
         Raises
         ------
         CascadeError : there is no variant of that precision, or the file cannot be loaded
         """
-        return Segment(self.segment_file(index, precision), self.manifest.segments[index], threads)
+        file, spec = self.segment_file(index, precision), self.manifest.segments[index]
+        program = None if spec.low_bit is None else spec.low_bit.kernel
+        if kernels and program is not None and precision_at(precision, index) == "fp32":
+            from offramp.cascade.kernels.library import why_not
+            from offramp.cascade.kernels.segment import KernelSegment
 
-    def load_segments(self, threads: int = 1, precision: str = "fp32") -> tuple[Segment, ...]:
-        """Load every segment; ``precision`` is a plan's, such as ``int8:2``."""
+            if not (reason := why_not()):
+                return KernelSegment(file, self.path / program.file, spec)
+            _say_once(reason)
+        return Segment(file, spec, threads)
+
+    def load_segments(self, threads: int = 1, precision: str = "fp32", kernels: bool = True) -> tuple[Segment, ...]:
+        """Load every segment; ``precision`` is a plan's, such as ``int8:2``, ``kernels`` as for `segment`."""
         kinds = segments_of(precision, len(self.manifest.segments))
-        return tuple(self.segment(i, threads, kind) for i, kind in enumerate(kinds))
+        return tuple(self.segment(i, threads, kind, kernels) for i, kind in enumerate(kinds))
 
     def segment_file(self, index: int, precision: str = "fp32") -> Path:
         """The file of segment ``index`` in a plan's precision.
@@ -130,6 +153,11 @@ class Cascade:
         return Cascade(self.path, manifest)
 
 
+@cache
+def _say_once(reason: str) -> None:
+    logging.getLogger(__name__).warning(reason)
+
+
 def sha256_of_file(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
@@ -175,12 +203,16 @@ def open_cascade(path: str | Path, verify: bool = True) -> Cascade:
         _check_file(folder, f"segment {index}", segment, verify)
         for variant in segment.variants:
             _check_file(folder, f"the {variant.precision} variant of segment {index}", variant, verify)
+        if segment.low_bit is not None and segment.low_bit.kernel is not None:
+            _check_file(folder, f"the kernel file of segment {index}", segment.low_bit.kernel, verify)
     if manifest.tokenizer is not None:
         _check_file(folder, "the tokenizer", manifest.tokenizer, verify)
     return Cascade(folder, manifest)
 
 
-def _check_file(folder: Path, what: str, spec: SegmentSpec | VariantSpec | TokenizerSpec, verify: bool) -> None:
+def _check_file(
+    folder: Path, what: str, spec: SegmentSpec | VariantSpec | TokenizerSpec | KernelSpec, verify: bool
+) -> None:
     file = folder / spec.file
     if not file.is_file():
         raise CascadeError(f"{file}: {what} is missing; build or copy the cascade again")
@@ -232,7 +264,7 @@ def save_cascade(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     ----------
     path : the folder to make, by custom ``NAME.cascade``
     manifest : what goes into ``cascade.json``; its hashes must match ``files``
-    files : content of every segment file and of the tokenizer, by name
+    files : content of every segment file, kernel file and of the tokenizer, by name
     overwrite : replace a cascade that is already there
 
     Raises
@@ -242,7 +274,8 @@ def save_cascade(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     folder = Path(path)
     if folder.exists() and not overwrite:
         raise CascadeError(f"{folder}: already exists; choose another name or pass --overwrite")
-    specs = (*manifest.segments, *(() if manifest.tokenizer is None else (manifest.tokenizer,)))
+    kernels = (each.low_bit.kernel for each in manifest.segments if each.low_bit is not None)
+    specs = [each for each in (*manifest.segments, *kernels, manifest.tokenizer) if each is not None]
     for spec in specs:
         content = files.get(spec.file)
         if content is None:

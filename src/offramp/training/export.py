@@ -23,6 +23,7 @@ from offramp.cascade.manifest import (
     DataSpec,
     DType,
     ExitSpec,
+    KernelSpec,
     Manifest,
     Provenance,
     SegmentSpec,
@@ -35,6 +36,7 @@ from offramp.errors import TrainingError
 from offramp.training.attach import MultiExit, as_tuple
 from offramp.training.lowbit.account import low_bit_part
 from offramp.training.lowbit.convert import freeze
+from offramp.training.lowbit.kernel import kernel_program
 from offramp.training.onnx_file import ExitSegment, segment_to_onnx
 from offramp.training.recipe import set_memory_format
 from offramp.training.text.tokenizer import StoredTokenizer
@@ -97,7 +99,8 @@ def export_cascade(
         manifest = manifest.model_copy(update={"tokenizer": tokenizer.spec})
     with tempfile.TemporaryDirectory() as folder:
         draft = save_cascade(Path(folder) / "draft.cascade", manifest, files)
-        difference = max_logit_difference(network, draft.load_segments(), checked)
+        ways = (draft.load_segments(kernels=kernels) for kernels in (False, True))
+        difference = max(max_logit_difference(network, segments, checked) for segments in ways)
     if not difference <= TOLERANCE:
         raise TrainingError(
             f"{path}: the exported segments differ from the torch model by {difference:.1e} in a logit, "
@@ -139,6 +142,11 @@ def export_segments(
         low_bit = low_bit_part(segment, tuple(each[:1] for each in tensors))
         if low_bit is not None:
             content = pack_weights(content)
+            program = kernel_program(segment, features)
+            if program is not None:
+                kernel_file = f"segment-{index:02d}.kernel"
+                files[kernel_file] = program
+                low_bit = low_bit.model_copy(update={"kernel": _kernel_spec(kernel_file, program)})
         file = f"segment-{index:02d}.onnx"
         files[file] = content
         specs.append(
@@ -198,6 +206,10 @@ def _tensor_specs(network: MultiExit, names: Sequence[str], tensors: Sequence[Te
         )
         for name, each in zip(names, tensors, strict=False)  # the last segment hands nothing over
     )
+
+
+def _kernel_spec(file: str, content: bytes) -> KernelSpec:
+    return KernelSpec(file=file, sha256=hashlib.sha256(content).hexdigest(), file_bytes=len(content))
 
 
 def _flops(segment: nn.Module, row: tuple[Tensor, ...]) -> int:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from offramp.cascade.store import write_bytes_atomic
 from offramp.errors import ConfigError
 
 __all__ = ["LEVELS", "Kernels", "compile_kernels", "kernels", "why_not"]
@@ -89,7 +88,7 @@ def _compile(compiler: str, file: Path) -> None:
         subprocess.run(
             [compiler, *_FLAGS, "-o", str(fresh), str(_SOURCE), "-lm"], check=True, capture_output=True, timeout=120
         )
-        write_bytes_atomic(file, fresh.read_bytes())
+        os.replace(fresh, file)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error).encode()
         line = (said.decode(errors="replace").strip().splitlines() or ["no message"])[0]

@@ -32,6 +32,8 @@ class LowBitBlock(nn.Module):
     Source: He et al. 2016; Liu et al. 2018 (Bi-Real Net).
     """
 
+    traced_whole = True
+
     def __init__(self, block: ResidualBlock, spec: LowBit) -> None:
         super().__init__()
         self.every_conv = spec.shortcuts_around == "conv"
