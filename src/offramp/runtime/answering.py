@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -75,7 +76,14 @@ class Answering:
         """
         return await self.complete(self.start(message))
 
-    def start(self, message: pb.ModelInferRequest, known: Header | None = None, size: int | None = None) -> Job:
+    def start(
+        self,
+        message: pb.ModelInferRequest,
+        known: Header | None = None,
+        size: int | None = None,
+        *,
+        company: bool = False,
+    ) -> Job:
         """Check a request, and compute this tier's part if that is short and it is alone; else let it wait its turn.
 
         Belongs to the event loop.
@@ -85,6 +93,7 @@ class Answering:
         message : the request
         known : its header, where that was checked already; then id, deadline and contents are all ``message`` has
         size : of what came over the wire, if not that of ``message``
+        company : whether others are known to wait
 
         Raises
         ------
@@ -97,7 +106,7 @@ class Answering:
         try:
             job = self._accept(message, begin_s, known)
             if job.header.cut < job.route.stop:
-                self._compute_or_queue(job)
+                self._compute_or_queue(job, company)
         except Exception as error:
             if job is not None:
                 job.span.end(error)
@@ -132,6 +141,33 @@ class Answering:
         finally:
             self.in_flight -= 1
 
+    def when_computed(
+        self, job: Job, tell: Callable[[pb.ModelInferResponse | Exception], None]
+    ) -> asyncio.Future[TierRun]:
+        """`complete` without a task: ``tell`` is called with the response, or why there is none.
+
+        For a job that waits its turn and ends on this tier; cancel what it returns when nobody waits any more.
+        """
+        assert job.work is not None
+        assert job.work.future is not None
+        self.in_flight += 1
+
+        def done(future: asyncio.Future[TierRun]) -> None:
+            self.in_flight -= 1
+            if future.cancelled():
+                job.span.end()
+                return
+            try:
+                job.run = future.result()
+                tell(self._respond(job))
+            except Exception as error:
+                job.span.end(error)
+                self._counters.add_error(status_of(error).name)
+                tell(error)
+
+        job.work.future.add_done_callback(done)
+        return job.work.future
+
     def _accept(self, message: pb.ModelInferRequest, begin_s: float, known: Header | None) -> Job:
         if self.draining:
             raise LinkDown(f"tier {self.tier.name!r} is shutting down")
@@ -154,9 +190,9 @@ class Answering:
         span = RequestSpan("offramp.tier", message, tier=self.tier.name, segment=header.cut, rows=header.rows)
         return Job(message, message.id, header, route, begin_s, deadline_s, span)
 
-    def _compute_or_queue(self, job: Job) -> None:
+    def _compute_or_queue(self, job: Job, company: bool) -> None:
         """A request that is alone and short goes straight through; any other waits its turn, in company."""
-        if self._goes_straight(job):
+        if not company and self._goes_straight(job):
             self._in_company = True
             asyncio.get_running_loop().call_soon(self._alone_again)
             job.run = self._compute(job)
