@@ -29,6 +29,10 @@ class Curve:
     calibrate: dict[float, Outcome | None]
     test: dict[float, Outcome | None]
 
+    def smallest(self, cut: float) -> float | None:
+        """The smallest epsilon whose certified member cuts more than so many percent on the calibrate rows."""
+        return next((e for e, got in self.calibrate.items() if got is not None and got.cut > cut), None)
+
 
 def certify_family(family: Family, task: Task, prices: Prices) -> Curve:
     """Members are tested from the most careful on, until one fails.
