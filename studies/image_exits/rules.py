@@ -17,7 +17,17 @@ from offramp.policies.setting import Setting
 from offramp.policies.stream import Stream
 from studies.image_exits.evidence import OFFLOAD_COST, ImageCase
 
-__all__ = ["ALPHA", "AUDIT_SHARE", "LEARNERS", "Outcome", "joined", "run_experts", "run_learner", "run_single"]
+__all__ = [
+    "ALPHA",
+    "AUDIT_SHARE",
+    "LEARNERS",
+    "Outcome",
+    "joined",
+    "run_experts",
+    "run_learner",
+    "run_single",
+    "threshold_rewards",
+]
 
 Floats = NDArray[np.float64]
 #: "sure", as released for I-SplitEE
@@ -36,10 +46,14 @@ LEARNERS: Mapping[str, Callable[[Setting], BanditPolicy]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of every row of every level, (levels, n): what it cost, and whether the answer was right."""
+    """Of every row of every level, (levels, n): what it cost, and whether the answer was right.
+
+    ``regret`` is that of the first and second half of the rounds against each level's best threshold, for AdaEE alone.
+    """
 
     cost: Floats
     right: Floats
+    regret: tuple[float, float] | None = None
 
 
 def joined(case: ImageCase) -> Stream:
@@ -62,6 +76,7 @@ def run_learner(start: Callable[[Setting], BanditPolicy], case: ImageCase, shuff
     stream = joined(case)
     setting = Setting((ALPHA,) * (stream.exits - 1), price=OFFLOAD_COST, layer_costs=case.layer_costs)
     cost, right = np.zeros((2, len(stream)))
+    rewards, regrets = threshold_rewards(case), []
     for seed in range(shuffles):
         order = np.random.default_rng(seed).permutation(len(stream))
         policy = start(setting)
@@ -72,8 +87,25 @@ def run_learner(start: Callable[[Setting], BanditPolicy], case: ImageCase, shuff
         audited = np.where(found.audited, OFFLOAD_COST, 0.0)
         cost[order] += np.array(case.layer_costs)[split] + OFFLOAD_COST * offloaded + audited
         right[order] += found.correct
+        if isinstance(policy, AdaEE) and stream.context is not None:
+            level, arm = stream.context[order], np.array([arms[sample] for sample in range(len(order))])
+            lost = rewards.max(1)[level] - rewards[level, arm]
+            regrets.append([float(half.sum()) for half in np.array_split(lost, 2)])
     shape = (len(case.streams), -1)
-    return Outcome(cost.reshape(shape) / shuffles, right.reshape(shape) / shuffles)
+    first, second = np.mean(regrets, axis=0).tolist() if regrets else (0.0, 0.0)
+    regret = (first, second) if regrets else None
+    return Outcome(cost.reshape(shape) / shuffles, right.reshape(shape) / shuffles, regret)
+
+
+def threshold_rewards(case: ImageCase) -> Floats:
+    """(levels, 11) true mean reward of AdaEE's thresholds: 0 if it stops, else the confidence gained less the price."""
+    between = OFFLOAD_COST + case.layer_costs[-1] - case.layer_costs[0]
+    found = []
+    for stream in case.streams.values():
+        first, last = stream.confidence[0].astype(float), stream.confidence[-1].astype(float)
+        goes_on = first < np.array(AdaEE.grid, np.float32)[:, None]
+        found.append((goes_on * (np.maximum(last - first, 0.0) - between)).mean(1))
+    return np.stack(found)
 
 
 def _record_arms(policy: BanditPolicy) -> dict[int, int]:

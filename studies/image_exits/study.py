@@ -18,6 +18,7 @@ from studies.image_exits.rules import (
     run_experts,
     run_learner,
     run_single,
+    threshold_rewards,
 )
 from studies.row import StudyRow
 from studies.shift.evidence import EXAMPLES
@@ -27,6 +28,8 @@ __all__ = ["study"]
 SHUFFLES = 3
 CUT, LOSS = 55.0, 5.0  # I-SplitEE, published
 OURS = "SplitEE, audited (ours)"
+#: of the grid of AdaEE: 0.8
+FIXED = 8
 
 
 def study(examples: Path = EXAMPLES, shuffles: int = SHUFFLES) -> Iterator[StudyRow]:
@@ -68,6 +71,7 @@ def _of_case(case: ImageCase, shuffles: int) -> Iterator[StudyRow]:
         published = (CUT, -LOSS) if name == "I-SplitEE" else (None, None)
         yield from _row(f"{case.name}, all levels, {name}", outcome, last, how, published)
     yield from _claims(case.name, outcomes, last, how)
+    yield from _regrets(case, outcomes, how)
 
 
 def _level(outcome: Outcome, number: int) -> Outcome:
@@ -87,6 +91,27 @@ def _cut(outcome: Outcome, last: Outcome) -> float:
 
 def _gained(outcome: Outcome, last: Outcome) -> float:
     return float(100 * (outcome.right.mean() - last.right.mean()))
+
+
+def _regrets(case: ImageCase, outcomes: dict[str, Outcome], how: str) -> Iterator[StudyRow]:
+    """Of thresholds, in rewards of AdaEE, over all rows of all levels."""
+    rewards, rows = threshold_rewards(case), len(next(iter(case.streams.values())))
+    best = rewards.max(1, keepdims=True)
+    random = float((best - rewards).mean(1).sum() * rows)
+    fixed = float((best[:, 0] - rewards[:, FIXED]).sum() * rows)
+    yield StudyRow(f"{case.name}, random thresholds: regret", None, random, "reward", how)
+    yield StudyRow(f"{case.name}, threshold {FIXED / 10:g}: regret", None, fixed, "reward", how)
+    for name, outcome in outcomes.items():
+        if outcome.regret is not None:
+            first, second = outcome.regret
+            claim = f"{how}; holds: below random thresholds and below threshold {FIXED / 10:g}"
+            total = first + second
+            yield StudyRow(f"{case.name}, {name}: regret", None, total, "reward", claim, total < min(random, fixed))
+            claim = (
+                f"{how}; regret of the second half of the rounds in parts of the first; holds: below 1 (a line has 1)"
+            )
+            growth = second / max(first, 1e-12)
+            yield StudyRow(f"{case.name}, {name}: growth of regret", None, growth, "ratio", claim, growth < 1)
 
 
 def _claims(name: str, outcomes: dict[str, Outcome], last: Outcome, how: str) -> Iterator[StudyRow]:

@@ -11,7 +11,7 @@ from offramp.errors import RecordMismatch
 from offramp.policies.stream import Stream
 from studies.image_exits import study as study_module
 from studies.image_exits.evidence import NETWORK_COST, OFFLOAD_COST, ImageCase, load_image_cases
-from studies.image_exits.rules import LEARNERS, joined, run_experts, run_learner, run_single
+from studies.image_exits.rules import LEARNERS, joined, run_experts, run_learner, run_single, threshold_rewards
 from studies.image_exits.study import study
 from studies.shift.evidence import EXAMPLES
 from studies.shift.spectra import LEVELS
@@ -50,6 +50,20 @@ def test_a_learner_pays_for_its_split_and_for_offloading(name: str) -> None:
     assert all(min(abs(cost - each) for each in possible) < 1e-9 for cost in found.cost.ravel())
     assert found.cost.shape == (2, 200)
     assert set(found.right.ravel().tolist()) <= {0.0, 1.0}
+
+
+def test_regret_is_measured_in_true_rewards_of_the_thresholds() -> None:
+    case = make_case()
+    rewards = threshold_rewards(case)
+    assert rewards.shape == (2, 11)
+    assert (rewards[:, 0] == 0).all()  # always stops
+    stream = case.streams["blur1"]
+    gained = np.maximum(stream.confidence[2] - stream.confidence[0], 0) - OFFLOAD_COST - (NETWORK_COST - 0.6)
+    assert rewards[1, 5] == pytest.approx(np.where(stream.confidence[0] < 0.5, gained, 0).mean(), abs=1e-6)
+    found = run_learner(LEARNERS["AdaEE"], case, 1)
+    assert found.regret is not None
+    assert 0 < sum(found.regret) < 400 * (rewards.max() - rewards.min())
+    assert run_learner(LEARNERS["SplitEE"], case, 1).regret is None
 
 
 def test_levels_are_contexts() -> None:
