@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from offramp.cascade.kernels.binary_conv import BinaryConv, GridConv, pack_filters
+from offramp.cascade.kernels.chain import Chain, Link
 from offramp.cascade.kernels.library import compile_kernels, why_not
 from offramp.errors import ConfigError
 
@@ -94,3 +95,28 @@ def test_what_is_compiled_is_kept(tmp_path: Path) -> None:
     stamp = file.stat().st_mtime_ns
     assert compile_kernels(tmp_path, os.environ).level == first.level
     assert file.stat().st_mtime_ns == stamp
+
+
+@needs_kernels
+def test_a_chain_is_the_convolutions_one_by_one() -> None:
+    random = np.random.default_rng(0)
+
+    def real(*shape: int) -> Floats:
+        return (np.rint(random.standard_normal(shape) * 64) / 64).astype(np.float32)
+
+    def binary(channels: int, filters: int, stride: int = 1) -> BinaryConv:
+        weight = random.choice([-1.0, 1.0], (filters, channels, 3, 3)).astype(np.float32)
+        return BinaryConv(weight, real(channels), real(filters), real(filters), real(filters), 0.25, stride)
+
+    stem, short = GridConv(real(16, 3, 3, 3), 6, leak=0.0), GridConv(real(24, 16, 1, 1), 7, stride=2)
+    first, second = binary(16, 24, 2), binary(24, 24)
+    chain = Chain([Link(stem, -1), Link(short, 0), Link(first, 0, 1), Link(second, 2, 2)])
+    for size in ((8, 8), (7, 5), (8, 8)):
+        x = random.standard_normal((*size, 3)).astype(np.float32)
+        begin = stem(x)
+        middle = first(begin, short(begin))
+        np.testing.assert_array_equal(chain(x), second(middle, middle))
+    with pytest.raises(ConfigError, match=r"link 0 does not take maps of \(8, 8, 4\)"):
+        chain(np.zeros((8, 8, 4), np.float32))
+    with pytest.raises(ConfigError, match="link 0 reads what comes later"):
+        Chain([Link(stem, 0)])

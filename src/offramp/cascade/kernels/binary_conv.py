@@ -85,7 +85,15 @@ class _Conv:
                 f"(height, width, {self.channels}) in C order"
             )
         height, width, _ = features.shape
-        return np.empty((-(-height // self.stride), -(-width // self.stride), self.filters), np.float32)
+        return np.empty(self.result_shape(height, width), np.float32)
+
+    def result_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Of what comes out."""
+        return -(-height // self.stride), -(-width // self.stride), self.filters
+
+    def frame_floats(self, height: int, width: int) -> int:
+        """Room it needs beside input and result, in floats."""
+        return (height + self.size - 1) * (width + self.size - 1) * self.channels + 2
 
 
 class BinaryConv(_Conv):

@@ -11,6 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from offramp.cascade.kernels.binary_conv import BinaryConv, GridConv
+from offramp.cascade.kernels.chain import Chain, Link
 from offramp.cascade.kernels.program import Program, Step
 from offramp.cascade.manifest import SegmentSpec
 from offramp.cascade.segment import TEMPERATURE, Segment, session_options
@@ -91,36 +92,32 @@ class KernelSegment(Segment):
 
 
 def _compiled(steps: Sequence[Step]) -> Callable[[Array], Floats]:
-    calls = [_call(step) for step in steps]
-    sources = [
-        (int(step.numbers.get("input", index - 1)), step.numbers.get("added")) for index, step in enumerate(steps)
-    ]
+    """A row (H, W, C) to what the last step gives; the convolutions in between are one call."""
+    before = [step for step in steps if step.kind == "pixels"]
+    middle = [step for step in steps if step.kind in ("grid", "binary")]
+    after = [step for step in steps if step.kind == "sign"]
+    if [*before, *middle, *after] != list(steps) or len(before) > 1 or len(after) > 1:
+        raise CascadeError("a kernel file: steps in an order that no segment has; build the cascade again")
+    chain = Chain([_link(step, len(before)) for step in middle])
+    pixels = before[0].arrays if before else None
+    threshold, one = after[0].arrays["threshold"] if after else None, np.float32(1)
 
     def run(row: Array) -> Floats:
-        values: list[Array] = []
-        for call, (source, added) in zip(calls, sources, strict=True):
-            value = row if source < 0 else values[source]
-            values.append(call(value, None if added is None else (row if added < 0 else values[int(added)])))
-        return values[-1]
+        if pixels is not None:
+            row = row.astype(np.float32) * pixels["factor"] + pixels["offset"]
+        features = chain(row)
+        return features if threshold is None else np.where(features >= threshold, one, -one)
 
     return run
 
 
-def _call(step: Step) -> Callable[[Array, Array | None], Floats]:
+def _link(step: Step, before: int) -> Link:
+    """Indices in a program count all steps, in a chain the convolutions alone."""
     a, n = step.arrays, step.numbers
-    if step.kind == "pixels":
-        factor, offset = a["factor"], a["offset"]
-        return lambda value, _: value.astype(np.float32) * factor + offset
-    if step.kind == "sign":
-        threshold, one = a["threshold"], np.float32(1)
-        return lambda value, _: np.where(value >= threshold, one, -one)
+    source, added = int(n["input"]) - before, n.get("added")
+    leak, stride = n["leak"], int(n["stride"])
     if step.kind == "grid":
-        conv = GridConv(
-            *(a["weight"], int(n["grid_bits"]), a.get("bias"), a.get("factor"), a.get("shift")),
-            *(n["leak"], int(n["stride"])),
-        )
-        return lambda value, _: conv(value)
-    return BinaryConv(
-        *(a["weight"], a["threshold"], a["scale"], a["factor"], a["shift"]),
-        *(n["leak"], int(n["stride"])),
-    )
+        grid = GridConv(a["weight"], int(n["grid_bits"]), a.get("bias"), a.get("factor"), a.get("shift"), leak, stride)
+        return Link(grid, source)
+    binary = BinaryConv(a["weight"], a["threshold"], a["scale"], a["factor"], a["shift"], leak, stride)
+    return Link(binary, source, None if added is None else int(added) - before)

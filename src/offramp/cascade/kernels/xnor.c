@@ -281,3 +281,23 @@ int offramp_grid_conv(const layer *l, const float *x, int height, int width, flo
         }
     return 0;
 }
+
+/* One convolution of a row of them; places count floats from the beginning of the workspace, -1 is none. */
+typedef struct {
+    const layer *l;
+    int32_t binary, height, width;
+    int64_t input, added, out;
+} call;
+
+/* All of them, one after the other; scratch: where frames may lie. */
+int offramp_run(const call *calls, int count, float *workspace, int64_t scratch) {
+    for (int i = 0; i < count; i++) {
+        const call *c = calls + i;
+        const float *x = workspace + c->input, *added = c->added < 0 ? 0 : workspace + c->added;
+        float *out = workspace + c->out, *room = workspace + scratch;
+        const int failed = c->binary ? offramp_binary_conv(c->l, x, c->height, c->width, added, (uint8_t *)room, out)
+                                     : offramp_grid_conv(c->l, x, c->height, c->width, room, out);
+        if (failed) return failed;
+    }
+    return 0;
+}
