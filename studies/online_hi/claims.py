@@ -15,15 +15,13 @@ from offramp.policies.margin_account import MARGIN
 from studies.online_hi.runs import OURS, PRICES, Costs
 from studies.row import StudyRow
 
-__all__ = ["growth", "orderings", "ours_near_the_best", "within_the_margin"]
+__all__ = ["orderings", "ours_near_the_best", "within_the_margin"]
 
 _NEAR = 0.01
 _HINDSIGHT = ("hindsight", "bins", "oracle")
 _SAFE = ("never", "always", "plan")
 #: below the first, above the second, both named with what the papers say
 _ORDER = ((HilF.name, HilN.name), (HILCB.name, HilN.name), (HILCB.name, HILCBLite.name))
-#: exponents the papers state: regret grows like n^x
-_GROWTH = {HilF.name: 1 / 2, HilN.name: 2 / 3, HILCB.name: 0.0}
 _SAME = 1e-9
 
 
@@ -45,21 +43,6 @@ def orderings(found: Sequence[Costs], how: str) -> Iterator[StudyRow]:
     restart = [100 * (c.mean(HedgeHIRestart.name) / c.mean(HedgeHI.name) - 1) for c in found]
     name = "published setting: hedge-hi-restart above hedge-hi, mean"
     yield StudyRow(name, None, float(np.mean(restart)), "%", f"{how}; published: nearly the same")
-
-
-def growth(short: Sequence[Costs], long: Sequence[Costs], how: str) -> Iterator[StudyRow]:
-    """By which power of the number of samples regret grows, between a quarter of the stream and all of it."""
-    for few, many in zip(short, long, strict=True):
-        for name, stated in _GROWTH.items():
-            against = "bins" if name == HILCB.name else "hindsight"
-            regret = [float((c.mean(name) - c.mean(against)).mean() * c.rows) for c in (few, many)]
-            if min(regret) <= 0:
-                continue
-            power = float(np.log(regret[1] / regret[0]) / np.log(many.rows / few.rows))
-            title = f"published setting, {few.name}: {name}, regret grows like n to the power"
-            limit = stated or np.log(np.log(many.rows) / np.log(few.rows)) / np.log(many.rows / few.rows)
-            told = f"{how}; against {against}, {regret[1]:.1f} mistakes in the end; holds: at most that and 0.05"
-            yield StudyRow(title, round(float(limit), 3), power, "", told, bool(power <= limit + 0.05))
 
 
 def ours_near_the_best(found: Sequence[Costs], how: str, title: str = "remote errors charged") -> Iterator[StudyRow]:

@@ -11,7 +11,7 @@ from offramp.policies.hindsight import best_threshold
 from offramp.policies.stream import Stream
 from studies.online_hi.streams import Problem
 
-__all__ = ["BINS", "CONFIDENCE", "LOSS", "REFERENCES", "plan_thresholds", "reference_costs"]
+__all__ = ["BINS", "CONFIDENCE", "LOSS", "REFERENCES", "by_bin", "plan_thresholds", "reference_costs"]
 
 Floats = NDArray[np.float64]
 #: of HI-LCB
@@ -54,13 +54,13 @@ def reference_costs(
             costs[name].append(_at(pool, np.asarray(cut), price, order))
         stop, on = (_at(pool, np.asarray(cut), price, order) for cut in (-np.inf, np.inf))
         costs["bins"].append(
-            np.stack([_by_bin(*each) for each in zip(pool.confidence[0][order], stop, on, strict=True)])
+            np.stack([by_bin(*each) for each in zip(pool.confidence[0][order], stop, on, strict=True)])
         )
         costs["oracle"].append(np.minimum(~pool.right[0], price + ~pool.right[1])[order])
     return {name: np.stack(each) for name, each in costs.items()}, budgets
 
 
-def _by_bin(confidence: NDArray[np.float32], stop: Floats, on: Floats) -> Floats:
+def by_bin(confidence: NDArray[np.float32], stop: Floats, on: Floats) -> Floats:
     where = np.minimum((confidence * BINS).astype(int), BINS - 1)
     cheaper = np.bincount(where, on - stop, minlength=BINS) < 0
     return np.where(cheaper[where], on, stop)

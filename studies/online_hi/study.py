@@ -12,7 +12,8 @@ from offramp.policies.guarded_gain import GuardedGain
 from offramp.policies.hi_lcb import HILCB
 from offramp.policies.hil_f import HilF
 from offramp.policies.hil_n import HilN
-from studies.online_hi.claims import growth, orderings, ours_near_the_best, within_the_margin
+from studies.online_hi.claims import orderings, ours_near_the_best, within_the_margin
+from studies.online_hi.growth import HORIZONS, growth
 from studies.online_hi.runs import AUDITS, KINDS, OURS, PRICES, Costs, Shuffles, run_problem
 from studies.online_hi.streams import CASES, EXAMPLES, SHIFTS, Case, load_cases
 from studies.row import StudyRow
@@ -20,7 +21,6 @@ from studies.row import StudyRow
 __all__ = ["study"]
 
 SHIFTED = Shuffles(8, 8, 0)
-_QUARTER = 4
 
 
 def study(
@@ -29,6 +29,7 @@ def study(
     shifts: tuple[Case, ...] = SHIFTS,
     shuffles: Shuffles | None = None,
     shifted: Shuffles = SHIFTED,
+    horizons: tuple[int, ...] = HORIZONS,
 ) -> Iterator[StudyRow]:
     """Every row of the study.
 
@@ -37,29 +38,30 @@ def study(
     examples : folder of the records
     cases, shifts : without and with a shift in the middle
     shuffles, shifted : over how many of them
+    horizons : over which the growth of regret is measured
 
     Raises
     ------
     RecordMismatch : no records of any case
     """
     counts = shuffles or Shuffles()
-    published, charged, quarter, left_out = [], [], [], []
+    published, charged, left_out = [], [], []
+    grown: list[StudyRow] = []
     for problem in load_cases(cases, examples):
         if isinstance(problem, str):
             left_out.append(problem)
             continue
         one, other = run_problem(problem, shuffles=counts)
-        short = run_problem(problem, (True,), (HilF, HilN, HILCB), counts, one.rows // _QUARTER)
         published.append(one)
         charged.append(other)
-        quarter += short
+        grown += growth(problem, horizons)
         yield from _costs(one, "published setting", counts)
         yield from _costs(other, "remote errors charged", counts)
     if not charged:
         raise RecordMismatch(f"{examples}: no records of any case; record a cascade first with 'offramp record'")
     how = _how(counts)
     yield from orderings(published, how)
-    yield from growth(quarter, published, f"{how}; mean over the prices; each length with rates of its own")
+    yield from grown
     yield from ours_near_the_best(published, how, "published setting")
     yield from ours_near_the_best(charged, how)
     yield from within_the_margin(charged, how)

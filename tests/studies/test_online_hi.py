@@ -13,6 +13,7 @@ from offramp.policies.base import FeedbackKind, Policy
 from offramp.policies.replay import replay
 from offramp.policies.setting import Setting
 from offramp.records.records import Records
+from studies.online_hi.growth import growth, regrets
 from studies.online_hi.quick import quick_replay
 from studies.online_hi.references import plan_thresholds, reference_costs
 from studies.online_hi.runs import KINDS, OURS, PRICES, Shuffles, run_problem
@@ -90,8 +91,26 @@ def test_costs_of_policies_are_those_of_the_replay(examples: Path) -> None:
     assert charged.means["hedge-hi"].shape == (len(PRICES), 1)
 
 
+def test_regret_is_that_of_a_policy_started_for_each_horizon(examples: Path) -> None:
+    problem = load_case(PLAIN, examples)
+    pool = problem.published().pool
+    found = regrets(pool, (60, 300), 3, seed=1)
+    rows = np.random.default_rng([1, 300]).integers(0, len(pool), (3, 300))
+    hil_f = next(kind for kind in KINDS if kind.name == "hil-f")
+    stream = pool.take(rows[2])
+    asked = replay(hil_f.start(Setting((0.5,), price=0.2, horizon=300), 2), stream)
+    paid = (0.2 * (asked.exit > 0) + ~asked.correct).sum()
+    wrong = ~stream.right
+    cuts = np.append(stream.confidence[0], np.inf)[:, None]
+    least = np.where(stream.confidence[0] < cuts, 0.2 + wrong[1], wrong[0]).sum(1).min()
+    assert found[hil_f, "threshold"][1, 2, 2] == pytest.approx(paid - least)
+    assert (found[hil_f, "threshold"] >= found[hil_f, "its grid"] - 1e-9).all()
+    titles = [row.name for row in growth(problem, (60, 300), 3)]
+    assert any("hil-n, regret against threshold grows" in title for title in titles)
+
+
 def test_the_study_on_made_up_records(examples: Path) -> None:
-    rows = {row.name: row for row in study(examples, (PLAIN,), (SHIFTED,), FEW, Shuffles(2, 2, 0))}
+    rows = {row.name: row for row in study(examples, (PLAIN,), (SHIFTED,), FEW, Shuffles(2, 2, 0), (100, 200))}
     assert "remote errors charged, made up, price 0.2: guarded-gain" in rows
     assert rows["remote errors charged: ours best or within 1 %"].unit == "of 5"
     assert rows["shift in the middle: ours within its margin"].unit == "of 5"
@@ -100,7 +119,9 @@ def test_the_study_on_made_up_records(examples: Path) -> None:
 
 def test_what_is_missing_is_said(examples: Path) -> None:
     absent = Case("not there", "near", "nowhere")
-    left_out = next(r for r in study(examples, (PLAIN, absent), (), FEW) if r.name == "cases left out")
+    left_out = next(
+        r for r in study(examples, (PLAIN, absent), (), FEW, horizons=(50, 100)) if r.name == "cases left out"
+    )
     assert left_out.ours == 1
     with pytest.raises(RecordMismatch, match="no records of any case"):
         list(study(examples, (absent,), (), FEW))
