@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from offramp.errors import RecordMismatch
 from offramp.policies.stream import Stream
+from offramp.records.records import load_records
 from studies.image_exits import study as study_module
 from studies.image_exits.evidence import NETWORK_COST, OFFLOAD_COST, ImageCase, load_image_cases
 from studies.image_exits.rules import LEARNERS, joined, run_experts, run_learner, run_single, threshold_rewards
@@ -83,6 +86,19 @@ def test_rows_of_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_records_it_refuses(tmp_path: Path) -> None:
     with pytest.raises(RecordMismatch, match="no cascade has shift records"):
         list(study(tmp_path))
+
+
+def test_records_of_another_build_leave_a_case_out_and_say_so(tmp_path: Path) -> None:
+    copied = tmp_path / "examples"
+    for name in ("cifar10", "resnet8-cifar10", "compact-cifar10"):
+        shutil.copytree(EXAMPLES / name / "records", copied / name / "records")
+    file = copied / "compact-cifar10" / "records" / "fp32.parquet"
+    records = load_records(file)
+    replace(records, provenance=replace(records.provenance, cascade_fingerprint="0" * 64)).save(file, "float16")
+    found = list(load_image_cases(copied))
+    assert isinstance(found[0], ImageCase)
+    assert isinstance(found[1], str)
+    assert "another build" in found[1]
 
 
 def test_the_committed_records_are_streams_of_the_same_rows() -> None:
