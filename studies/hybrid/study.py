@@ -71,10 +71,11 @@ def _at_shares(case: Case, rule: str, models: list[EnergyModel]) -> Iterator[Stu
         where = f"{spec.name}, {rule} at {100 * share:.0f} %"
         how = f"replayed on {len(taken):,} test rows; one threshold for all exits, chosen on the tune rows"
         ours = _share(taken, case)
-        target = 100 * share if goal == "published" else None
+        known = goal == "published" and spec.published
+        target = 100 * share if known else None
         yield StudyRow(f"{where}: end at the edge", target, 100 * ours, "%", how, ours >= share)
         for model in models:
-            published = ratio if goal == "published" and model is models[0] else None
+            published = ratio if known and model is models[0] else None
             less = _ratio(case, model, taken)
             words = f"modelled ({model.name}): compute of edge and cloud alone, as published; {goal} {ratio:g}"
             yield StudyRow(f"{where}: less energy, {model.name}", published, less, "x", words, less >= ratio)
