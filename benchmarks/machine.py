@@ -12,13 +12,14 @@ __all__ = ["machine_kind", "versions"]
 _PACKAGES = ("grpcio", "numpy", "offramp", "onnxruntime", "protobuf", "scipy")
 
 
-def machine_kind() -> dict[str, str | int]:
-    """CPU model, cores, system; no host name."""
+def machine_kind() -> dict[str, str | int | float]:
+    """CPU model, cores, system, and how busy it was in the last minute (1 for each core kept busy); no host name."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 

@@ -42,7 +42,7 @@ def run(quick: bool) -> list[BenchmarkRow]:
     ----------
     quick : short blocks, two of each
     """
-    blocks, seconds = (2, 1.0) if quick else (5, 4.0)
+    blocks, seconds = (2, 1.0) if quick else (3, 3.0)
     rows: list[BenchmarkRow] = []
     with tempfile.TemporaryDirectory() as folder:
         cascade = resnet20(Path(folder))
