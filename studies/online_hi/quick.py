@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.policies.base import Action, Feedback, FeedbackKind, Policy, View
+from offramp.policies.replay import label_draws
 from offramp.policies.stream import Stream
 
 __all__ = ["Quick", "quick_replay"]
@@ -21,18 +22,21 @@ class Quick(NamedTuple):
     said: NDArray[np.intp]
 
 
-def quick_replay(policy: Policy, stream: Stream, audit_share: float = 0.0, audit_seed: int = 0) -> Quick:
+def quick_replay(
+    policy: Policy, stream: Stream, audit_share: float = 0.0, audit_seed: int = 0, label_share: float = 0.0
+) -> Quick:
     """What `replay` finds with feedback that comes at once, in the order recorded.
 
     Parameters
     ----------
     policy : changed by what it learns
     stream : of two exits
-    audit_share, audit_seed : as for `replay`
+    audit_share, audit_seed, label_share : as for `replay`
     """
     kind, decide, learn = policy.feedback, policy.decide, policy.learn
     rows = len(stream)
     drawn = np.random.default_rng(audit_seed).random(rows) < audit_share
+    labelled = label_draws(rows, label_share, audit_seed).tolist()
     second = np.zeros(rows) if stream.runner_up is None else stream.runner_up[0]
     early, late = stream.confidence.astype(float).tolist()
     said, says = stream.predicted.tolist()
@@ -58,6 +62,8 @@ def quick_replay(policy: Policy, stream: Stream, audit_share: float = 0.0, audit
             continue  # there is nothing to tell
         if tells_truth:
             told = told._replace(truth=truth)
+        elif label_share and kind is FeedbackKind.AUDITS:
+            told = told._replace(truth=truth if labelled[sample] else None, label_propensity=label_share)
         if kind is not FeedbackKind.NOTHING:
             learn(told)
     on = np.frombuffer(went, np.uint8).astype(bool)

@@ -25,12 +25,15 @@ from studies.online_hi.quick import quick_replay
 from studies.online_hi.references import plan_thresholds, reference_costs
 from studies.online_hi.streams import Problem
 
-__all__ = ["AUDITS", "KINDS", "OURS", "PRICES", "Costs", "Shuffles", "run_problem"]
+__all__ = ["AUDITS", "KINDS", "LABELLED", "LABELS", "OURS", "PRICES", "Costs", "Shuffles", "run_problem"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 PRICES = (0.05, 0.1, 0.2, 0.3, 0.5)
 OURS = GuardedGain.name
+#: of what the last exit answered, whose truth is told to ours in a row of its own
+LABELS = 0.02
+LABELLED = f"{OURS}, {100 * LABELS:g} % labelled"
 #: what audits may cost, in mistakes per sample; the share audited is this over the price
 AUDITS = 0.0005
 KINDS: tuple[type[Policy], ...] = (
@@ -88,7 +91,7 @@ def run_problem(
     settings: Sequence[bool] = (True, False),
     kinds: Sequence[type[Policy]] = KINDS,
     shuffles: Shuffles | None = None,
-    rows: int | None = None,
+    labels: bool = False,
 ) -> list[Costs]:
     """Every rule on one problem, once for each setting.
 
@@ -99,10 +102,10 @@ def run_problem(
     settings : whether what the last exit says is told, and charged, as the truth
     kinds : of policies; those for two classes are left out elsewhere
     shuffles : of each
-    rows : of each shuffle that are used; default all
+    labels : replay ours with labelled audits besides
     """
     counts = shuffles or Shuffles()
-    order = problem.orders(counts.together)[:, :rows]
+    order = problem.orders(counts.together)
     plans = plan_thresholds(problem, PRICES)
     known: dict[str, Decisions] = {}
     found = []
@@ -113,13 +116,14 @@ def run_problem(
         for kind in kinds:
             if kind is H2T2 and problem.classes != 2:
                 continue
-            if kind.name not in known or kind.feedback is not FeedbackKind.ANSWERS:
-                made = [
-                    _setting(shown, kind, *each, order.shape[1]) for each in zip(PRICES, plans, budgets, strict=True)
-                ]
-                known[kind.name] = _decisions(shown.pool, kind, made, order, counts)
-            costs[kind.name] = known[kind.name].cost(shown.pool, order)
-            went[kind.name] = np.asarray(known[kind.name].on.mean((1, 2)))
+            made = [_setting(shown, kind, *each, order.shape[1]) for each in zip(PRICES, plans, budgets, strict=True)]
+            for name, share in {kind.name: 0.0, LABELLED: LABELS}.items():
+                if share and not (labels and kind is GuardedGain):
+                    continue
+                if name not in known or kind.feedback is not FeedbackKind.ANSWERS:
+                    known[name] = _decisions(shown.pool, kind, made, order, counts, share)
+                costs[name] = known[name].cost(shown.pool, order)
+                went[name] = np.asarray(known[name].on.mean((1, 2)))
         means = {name: each.mean(-1) for name, each in costs.items()}
         found.append(Costs(problem.name, order.shape[1], means, went))
     return found
@@ -136,7 +140,9 @@ def _setting(problem: Problem, kind: type[Policy], price: float, plan: float, bu
     )
 
 
-def _decisions(pool: Stream, kind: type[Policy], settings: list[Setting], order: Rows, counts: Shuffles) -> Decisions:
+def _decisions(
+    pool: Stream, kind: type[Policy], settings: list[Setting], order: Rows, counts: Shuffles, labels: float = 0.0
+) -> Decisions:
     if supports(kind):
         seeds = np.tile(np.arange(len(order)), len(settings))
         policies = [kind.start(setting, seed) for setting in settings for seed in range(len(order))]
@@ -149,6 +155,6 @@ def _decisions(pool: Stream, kind: type[Policy], settings: list[Setting], order:
     for index, setting in enumerate(settings):
         share = AUDITS / setting.price if kind.feedback is FeedbackKind.AUDITS else 0.0
         for number, rows in enumerate(order):
-            each = quick_replay(kind.start(setting, number), pool.take(rows), share, number)
+            each = quick_replay(kind.start(setting, number), pool.take(rows), share, number, labels)
             on[index, number], audited[index, number], said[index, number] = each
     return Decisions(on, audited, said)

@@ -14,7 +14,7 @@ from offramp.policies.hil_f import HilF
 from offramp.policies.hil_n import HilN
 from studies.online_hi.claims import orderings, ours_near_the_best, within_the_margin
 from studies.online_hi.growth import HORIZONS, growth
-from studies.online_hi.runs import AUDITS, KINDS, OURS, PRICES, Costs, Shuffles, run_problem
+from studies.online_hi.runs import AUDITS, KINDS, LABELLED, OURS, PRICES, Costs, Shuffles, run_problem
 from studies.online_hi.streams import CASES, EXAMPLES, SHIFTS, Case, load_cases
 from studies.row import StudyRow
 
@@ -70,12 +70,12 @@ def study(
         if isinstance(problem, str):
             left_out.append(problem)
             continue
-        (costs,) = run_problem(problem, (False,), (HilF, HILCB, GuardedGain), shifted)
+        (costs,) = run_problem(problem, (False,), (HilF, HILCB, GuardedGain), shifted, labels=True)
         moved.append(costs)
         yield from _costs(costs, "shift in the middle", shifted)
-    if moved:
-        yield from ours_near_the_best(moved, _how(shifted), "shift in the middle")
-        yield from within_the_margin(moved, _how(shifted), "shift in the middle")
+    for ours in (OURS, LABELLED) if moved else ():
+        yield from ours_near_the_best(moved, _how(shifted), "shift in the middle", ours)
+        yield from within_the_margin(moved, _how(shifted), "shift in the middle", ours)
     if left_out:
         yield StudyRow("cases left out", None, len(left_out), "", "; ".join(left_out))
 
@@ -85,7 +85,7 @@ def _costs(costs: Costs, setting: str, counts: Shuffles) -> Iterator[StudyRow]:
         for rule, means in costs.means.items():
             low, high = (100 * np.quantile(means[index], [0.05, 0.95])).tolist()
             went = f"; {100 * costs.went[rule][index]:.1f} % went on" if rule in costs.went else ""
-            audits = f"; audits cost at most {100 * AUDITS:g} of it" if rule == OURS else ""
+            audits = f"; audits cost at most {100 * AUDITS:g} of it" if rule in (OURS, LABELLED) else ""
             how = (
                 f"replayed over {means.shape[1]} shuffles of {costs.rows:,} rows; cost in mistakes per 100 samples, "
                 f"5 to 95 %: {low:.2f} to {high:.2f}{went}{audits}"

@@ -95,6 +95,27 @@ def test_a_change_is_noticed_and_blamed_on_the_last_exit_then_forgiven() -> None
     assert policy.gain(view) == pytest.approx(before, abs=0.05)
 
 
+def test_labels_of_a_few_say_which_exit_broke() -> None:
+    rng = np.random.default_rng(6)
+    clean = calibrated(rng, 2000, remote=0.95)
+    broken = calibrated(rng, ROWS, remote=0.2)
+    broken = replace(broken, confidence=np.stack([broken.confidence[0], np.full(ROWS, 0.95, np.float32)]))
+    setting = Setting((0.99,), price=0.02, horizon=ROWS, rows=WARM.labelled)  # the baseline goes on almost always
+    paid, policies = [], []
+    for labels in (0.0, 0.05):
+        policy = GuardedGain.start(setting, 0)
+        replay(policy, clean, audit_share=0.02, label_share=labels)
+        found = replay(policy, broken, audit_share=0.02, label_share=labels)
+        paid.append(price_of_exits(broken, found.exit, 0.02).mean())
+        policies.append(policy)
+    assert [policy.watch.drifted for policy in policies] == [1, 1]
+    assert policies[0].watch.shift == 0.0
+    assert policies[1].watch.shift < -0.5
+    assert paid[1] < paid[0] - 0.1
+    again = GuardedGain.from_json(policies[1].to_json())
+    assert (again.watch.shift, again.account.bound) == (policies[1].watch.shift, policies[1].account.bound)
+
+
 def test_less_disagreement_is_a_change_too() -> None:
     policy, _ = run(calibrated(np.random.default_rng(5), ROWS, remote=0.95), 0.3)
     for sample in range(400):

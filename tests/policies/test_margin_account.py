@@ -96,12 +96,53 @@ def test_answers_that_never_come_count_as_the_worst() -> None:
     assert allowed == 2
 
 
+SEEN = st.lists(
+    st.tuples(st.floats(0.02, 0.98), st.floats(0, 0.9), st.floats(-1, 1), st.booleans(), st.booleans()), max_size=30
+)
+
+
+@given(before=SEEN, after=SEEN, shift=st.floats(-1, 1), settled=st.booleans())
+def test_estimates_that_are_corrected_count_as_if_known_from_the_start(
+    before: list[tuple[float, float, float, bool, bool]],
+    after: list[tuple[float, float, float, bool, bool]],
+    shift: float,
+    settled: bool,
+) -> None:
+    late, early = MarginAccount(), MarginAccount()
+
+    def see(
+        account: MarginAccount, seen: list[tuple[float, float, float, bool, bool]], more: float, flag: bool
+    ) -> None:
+        for share, price, gain, estimated, going in seen:
+            known = gain + more * estimated
+            if going:
+                account.went(price)
+                account.seen_going(price, known, estimated and flag)
+            else:
+                account.tossed(price, share, True)
+                account.seen_exploring(price, share, known, estimated and flag)
+
+    see(late, before, 0.0, True)
+    see(early, before, 0.0 if settled else shift, False)
+    if settled:
+        late.settle()
+    late.correct(shift / 2)
+    late.correct(shift)
+    see(late, after, 0.0, True)
+    see(early, after, shift, False)
+    assert late.bound == pytest.approx(early.bound, rel=1e-6, abs=1e-6)
+
+
 def test_the_state_survives() -> None:
     one = MarginAccount()
     one.tick()
     one.tossed(0.3, 0.5, True)
+    one.seen_exploring(0.3, 0.5, 0.4, estimated=True)
+    one.correct(-0.5)
     two = MarginAccount()
     two.take(one.state())
+    for account in (one, two):
+        account.correct(-1.0)
     assert (two.bound, two.budget, two.explore(0.3)) == (one.bound, one.budget, one.explore(0.3))
     with pytest.raises(ValueError, match="no account"):
         two.take(one.state() | {"stopping": [0.0]})

@@ -177,3 +177,44 @@ def test_taking_samples_takes_all_of_them() -> None:
     np.testing.assert_array_equal(some.context, [5, 2])
     np.testing.assert_array_equal(some.runner_up, whole.runner_up[:, [5, 2]])
     np.testing.assert_array_equal(some.published().truth, whole.predicted[-1, [5, 2]])
+
+
+class Auditor(Listener):
+    """Sends every other sample on, and hears audits."""
+
+    name = "auditor"
+    feedback = FeedbackKind.AUDITS
+
+    def decide(self, view: View) -> Action:
+        super().decide(view)
+        return Action.GO_ON if view.sample % 2 else Action.STOP
+
+
+def test_labelled_audits_tell_truths_with_their_propensity() -> None:
+    rows = 4000
+    stream = stream_of(make_records(np.random.default_rng(3), rows, 2, classes=3))
+    stream = replace(stream, confidence=stream.confidence[-2:], predicted=stream.predicted[-2:], runner_up=None)
+    policy, plain = Auditor(), Auditor()
+    found = replay(policy, stream, audit_share=0.4, label_share=0.1)
+    heard = [feedback for _, feedback in policy.heard]
+    answered = np.array([feedback.labels[-1] is not None for feedback in heard])
+    np.testing.assert_array_equal(answered, found.audited | (found.exit == 1))
+    np.testing.assert_array_equal([feedback.label_propensity for feedback in heard], np.where(answered, 0.1, 0.0))
+    told = np.array([feedback.truth is not None for feedback in heard])
+    np.testing.assert_array_equal(told, found.labelled)
+    assert not (told & ~answered).any()
+    for part in (found.audited, found.exit == 1):
+        assert told[part].mean() == pytest.approx(0.1, abs=4 * (0.09 / part.sum()) ** 0.5)
+    assert all(f.truth == stream.truth[row] for f, row in zip(heard, found.row, strict=True) if f.truth is not None)
+    assert not replay(plain, stream, audit_share=0.4).labelled.any()
+    assert all(f.truth is None and f.label_propensity == 0.0 for _, f in plain.heard)
+    np.testing.assert_array_equal([f.labels for _, f in plain.heard], [f.labels for f in heard])
+
+
+def test_policies_that_hear_every_truth_or_none_get_no_labelled_audits() -> None:
+    stream = stream_of(make_records(np.random.default_rng(3), 50, 2, classes=3))
+    policy = Listener()
+    assert not replay(policy, stream, label_share=1.0).labelled.any()
+    assert {feedback.label_propensity for _, feedback in policy.heard} == {0.0}
+    with pytest.raises(ConfigError, match="share of labels must lie in"):
+        replay(policy, stream, label_share=1.5)

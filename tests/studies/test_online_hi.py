@@ -50,8 +50,8 @@ def test_the_quick_replay_decides_as_the_replay(kind: type[Policy]) -> None:
     setting = Setting((0.8,), price=0.2, horizon=400, rows=stream.labelled)
     setting = replace(setting, budget=0.3) if kind.name == "lyapunov-exp4" else setting
     share = 0.1 if kind.feedback is FeedbackKind.AUDITS else 0.0
-    slow = replay(kind.start(setting, 3), stream, audit_share=share, audit_seed=4)
-    quick = quick_replay(kind.start(setting, 3), stream, share, 4)
+    slow = replay(kind.start(setting, 3), stream, audit_share=share, audit_seed=4, label_share=0.2)
+    quick = quick_replay(kind.start(setting, 3), stream, share, 4, 0.2)
     np.testing.assert_array_equal(quick.on, slow.exit > 0)
     np.testing.assert_array_equal(quick.audited, slow.audited)
     np.testing.assert_array_equal(quick.said[~quick.on], slow.label[~quick.on])
@@ -114,6 +114,7 @@ def test_the_study_on_made_up_records(examples: Path) -> None:
     assert "remote errors charged, made up, price 0.2: guarded-gain" in rows
     assert rows["remote errors charged: ours best or within 1 %"].unit == "of 5"
     assert rows["shift in the middle: ours within its margin"].unit == "of 5"
+    assert rows["shift in the middle: ours, 2 % labelled within its margin"].unit == "of 5"
     assert "cases left out" not in rows
 
 

@@ -27,7 +27,7 @@ class FeedbackKind(IntEnum):
     - ``NOTHING``: it never learns
     - ``ANSWERS``: what the exits said that the sample passed; so something new only of samples that went on
     - ``AUDITS``: besides, now and then what the last exit says of a sample that stopped early, with the probability
-      that it was chosen
+      that it was chosen; where audits are labelled, of some of these and of those that went on the truth as well
     - ``TRUTH``: the truth of every sample, of those it stopped as well
 
     Examples
@@ -80,8 +80,9 @@ class Feedback(NamedTuple):
 
     ``exit`` it left by; ``correct`` says whether that answer was right, ``None`` where nobody knows; ``latency_s`` from
     arrival to answer. ``labels`` and ``confidences`` hold one item per exit, ``None`` where the exit was not run.
-    ``truth`` is the true label; ``propensity`` the probability with which this sample
-    was chosen to hear what the last exit says of it (1 where it went on of itself).
+    ``truth`` is the true label; ``propensity`` the probability with which this sample was chosen to hear what the last
+    exit says of it (1 where it went on of itself); ``label_propensity`` that with which such a sample is chosen to have
+    its truth told, whether it was or not (0 where truths are not drawn).
     """
 
     sample: int
@@ -92,6 +93,7 @@ class Feedback(NamedTuple):
     confidences: tuple[float | None, ...] = ()
     truth: int | None = None
     propensity: float = 1.0
+    label_propensity: float = 0.0
 
 
 class Policy(ABC):

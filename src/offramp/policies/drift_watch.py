@@ -16,6 +16,7 @@ _BEGIN = 0.5
 _HEALTHY_PRIOR = 400.0  # rows the warm model is worth in a bin
 _DRIFTED_PRIOR = 20.0
 _LEAST = 0.15
+_LABELS_PRIOR = 1.0  # labelled disagreements that the blame without labels is worth
 
 
 class DriftWatch:
@@ -28,9 +29,10 @@ class DriftWatch:
     Two alarms bet that the exits differ more, or less, often by 0.1 than the labelled rows said of such confidences.
     After one, the corrections begin at 0 and the labelled rows count little: something broke, and without labels nobody
     knows which exit it was. Differing more is then blamed on the last exit, of which less is known: as if the first
-    kept its accuracy, and both erred independently. Each of the
-    two alarms of the n-th life is a false one with probability at most ``delta / (n (n + 1))``. The state ends when the
-    recent mean (of some fifty samples) of how much more often they differ falls below half of that 0.1.
+    kept its accuracy, and both erred independently. Where labels of some samples are told after the change they decide:
+    those of n samples on which the exits differ weigh n to 1 against that guess. Each of the two alarms of the n-th
+    life is a false one with probability at most ``delta / (n (n + 1))``. The state ends when the recent mean (of some
+    fifty samples) of how much more often they differ falls below half of that 0.1.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ class DriftWatch:
     (1, True)
     """
 
-    __slots__ = ("_alarms", "_chance", "_delta", "_limit", "_recent", "_sums", "changes", "drifted", "warm")
+    __slots__ = ("_alarms", "_chance", "_delta", "_limit", "_recent", "_sums", "_told", "changes", "drifted", "warm")
 
     def __init__(self, warm: WarmGain, classes: int, delta: float = _DELTA, limit: float = _LIMIT) -> None:
         self.warm = warm
@@ -66,6 +68,8 @@ class DriftWatch:
         count = len(self.warm.differ)
         #: by bin: weights, squared weights, gain above the model, differing above the rows
         self._sums = [[0.0, 0.0, 0.0, 0.0] for _ in range(count)]
+        #: since the last change, of labelled samples where both differ: how many, and gain above what was expected
+        self._told = [0.0, 0.0]
         life = self.changes // 2 + 1
         delta = self._delta / (life * (life + 1))
         self._alarms = [Alarm(self._limit, delta, -1.0, 1.0) for _ in range(2)]
@@ -81,7 +85,23 @@ class DriftWatch:
         trust = rows / (rows + prior) / weight
         if not self.drifted:
             return trust * gain
-        return trust * -differ / self._chance[at] if self.drifted > 0 else trust * gain
+        blamed = trust * -differ / self._chance[at] if self.drifted > 0 else trust * gain
+        labels, above = self._told
+        if not labels:
+            return blamed
+        shown = trust * (gain + above / labels * (differ + weight * self.warm.differ[at]))
+        return (_LABELS_PRIOR * blamed + labels * shown) / (_LABELS_PRIOR + labels)
+
+    @property
+    def shift(self) -> float:
+        """What labels told since the last change say that a disagreement gains more than expected; 0 without one."""
+        labels, above = self._told
+        return above / (labels + _LABELS_PRIOR) if self.drifted else 0.0
+
+    def told(self, gain: float, expected: float) -> None:
+        """A sample on which both exits differ gained so much, by its label."""
+        self._told[0] += 1.0
+        self._told[1] += gain - expected
 
     def see(self, at: int, differs: bool, gain: float, modelled: float, propensity: float = 1.0) -> None:
         """Take in a sample that both exits answered.
@@ -117,7 +137,7 @@ class DriftWatch:
     def state(self) -> dict[str, Any]:
         """Plain types, for JSON."""
         alarms = [alarm.to_json() for alarm in self._alarms]
-        body = {"changes": self.changes, "drifted": self.drifted, "recent": self._recent}
+        body = {"changes": self.changes, "drifted": self.drifted, "recent": self._recent, "told": self._told}
         return body | {"sums": self._sums, "alarms": alarms}
 
     def take(self, state: dict[str, Any]) -> None:
@@ -133,5 +153,7 @@ class DriftWatch:
         whole = len(sums) == len(self.warm.differ) and {len(row) for row in sums} == {4}
         if not whole or self.drifted not in (-1, 0, 1) or len(alarms) != 2:
             raise ValueError("its corrections do not fit its model")
+        labels, above = (float(one) for one in state["told"])
+        self._told = [labels, above]
         self._recent = float(state["recent"])
         self.changes, self._sums, self._alarms = int(state["changes"]), sums, alarms

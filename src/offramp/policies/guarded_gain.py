@@ -31,7 +31,8 @@ class GuardedGain(Learner):
       price, where it has one).
     - `DriftWatch` corrects the gain from samples that both exits answered: those that went on, and audited ones with
       their propensities. Errors of the last exit are part of it; no label is asked for. After a change it falls back to
-      the warm model and learns anew.
+      the warm model and learns anew. Labels of a drawn share of these samples, where they are told
+      (``label_propensity``), say after a change which exit broke, and value anew what the account holds since.
     - The baseline is the cheapest on the labelled rows of three thresholds: never, always, and the plan's. Where the
       gain says otherwise the policy deviates only while a `MarginAccount` allows it, whose proposition holds here:
       with probability ``1 - delta`` it has at no time t cost more than its baseline by more than
@@ -157,21 +158,37 @@ class GuardedGain(Learner):
         if differ is None:
             return
         self._pending.take(feedback.sample)
-        gain = self._gained(feedback, label, differ)
+        watch, account = self.watch, self.account
+        gain = expected = self._gained(feedback, label, differ)
+        drawn = feedback.label_propensity > 0.0
+        if drawn:  # of the few whose truth is told it says which exit is to blame; all others go by what is expected
+            expected = self._expected(feedback, differ)
+        estimated = differ and drawn and feedback.truth is None
         if deviation > 0:
-            self.account.seen_going(price, gain)
+            account.seen_going(price, gain, estimated)
         elif deviation < 0:
-            self.account.seen_exploring(price, share, gain)
+            account.seen_exploring(price, share, gain, estimated)
+        changes = watch.changes
         if feedback.exit:
-            self.watch.see(at, differ, gain, modelled, share)
+            watch.see(at, differ, expected, modelled, share)
         elif share == 1.0:  # for the others stand those that the coin sent on
-            self.watch.see(at, differ, gain, modelled, feedback.propensity)
+            watch.see(at, differ, expected, modelled, feedback.propensity)
+        if not drawn:
+            return
+        if watch.changes != changes:
+            account.settle()
+        if differ and feedback.truth is not None:
+            watch.told(gain, expected)
+            account.correct(watch.shift)
 
     def _gained(self, feedback: Feedback, label: int | None, differ: bool) -> float:
         """What going on would gain: exactly where the truth is told, expected otherwise."""
         if feedback.truth is not None:
             first = feedback.labels[0] if label is None else label
             return float(feedback.labels[-1] == feedback.truth) - float(first == feedback.truth)
+        return self._expected(feedback, differ)
+
+    def _expected(self, feedback: Feedback, differ: bool) -> float:
         return self.warm.estimate(differ, feedback.confidences[-1] if feedback.confidences else None)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Any
 
 from offramp.errors import ConfigError
@@ -42,7 +43,8 @@ class MarginAccount:
     the samples that went on, leaves room below ``margin * t + slack`` for the most this deviation can cost.
 
     Costs are those the policy can estimate; they are the true ones as far as its estimates of the gain are right on
-    average, and exactly where the truth is told.
+    average, and exactly where the truth is told. Where truths told of some samples show the estimates to be off,
+    `correct` values those since the last `settle` anew, and later ones alike.
 
     Parameters
     ----------
@@ -70,7 +72,20 @@ class MarginAccount:
     (True, -0.5)
     """
 
-    __slots__ = ("_known", "_log", "_stakes", "_stopping", "_ticked", "budget", "delta", "margin", "slack")
+    __slots__ = (
+        "_known",
+        "_log",
+        "_open",
+        "_open_going",
+        "_shift",
+        "_stakes",
+        "_stopping",
+        "_ticked",
+        "budget",
+        "delta",
+        "margin",
+        "slack",
+    )
 
     def __init__(self, margin: float = MARGIN, slack: float = SLACK, delta: float = DELTA) -> None:
         if not (0.0 <= margin < math.inf and 0.0 < slack < math.inf and 0.0 < delta < 1.0):
@@ -86,6 +101,14 @@ class MarginAccount:
         self._known = 0.0  # of samples that went on, at worst
         self._stopping = [0.0] * len(_STAKES)  # bounds less ln(3 / delta) / h
         self._ticked = False  # whether it ever stopped where the baseline goes on
+        self._start()
+
+    def _start(self) -> None:
+        """No estimate is open: what it says of the past stays."""
+        self._shift = 0.0
+        self._open_going = 0
+        #: per wager, of explored samples: weights, and what a shift changes of the square in its bound
+        self._open = [[0.0, 0.0, 0.0] for _ in _STAKES]
 
     @property
     def bound(self) -> float:
@@ -110,9 +133,10 @@ class MarginAccount:
         """It went on where the baseline stops."""
         self._known += price + 1.0
 
-    def seen_going(self, price: float, gain: float) -> None:
-        """What such a sample gained."""
-        self._known -= 1.0 + gain
+    def seen_going(self, price: float, gain: float, estimated: bool = False) -> None:
+        """What such a sample gained; ``estimated`` gains are open to `correct`."""
+        self._open_going += estimated
+        self._known -= 1.0 + gain + self._shift * estimated
 
     def explore(self, price: float) -> float:
         """Share of samples to follow the baseline with, if it may stop where that goes on; 0 where it may not."""
@@ -134,17 +158,40 @@ class MarginAccount:
             elif explores:
                 self._stopping[index] += _worst(stake, weight, price)
 
-    def seen_exploring(self, price: float, share: float, gain: float) -> None:
-        """What an explored sample gained by going on."""
+    def correct(self, shift: float) -> None:
+        """Value all open estimates of the gain so much higher, those to come as well."""
+        more = shift - self._shift
+        if not more:
+            return
+        both = shift + self._shift
+        self._known -= more * self._open_going
+        for index, (weight, mixed, square) in enumerate(self._open):
+            self._stopping[index] += more * (weight + 2.0 * mixed + both * square)
+        self._shift = shift
+
+    def settle(self) -> None:
+        """What was estimated so far is open no more; later estimates are taken as they are."""
+        self._start()
+
+    def seen_exploring(self, price: float, share: float, gain: float, estimated: bool = False) -> None:
+        """What an explored sample gained by going on; ``estimated`` gains are open to `correct`."""
         weight = (1.0 - share) / share
         largest, shown = weight * (1.0 - price), weight * (gain - price)
+        now = shown + weight * self._shift if estimated else shown
         for index, stake in enumerate(self._stakes):
             if stake * largest <= _PART + 1e-9:
-                self._stopping[index] += _counts(stake, largest, shown) - _worst(stake, weight, price)
+                self._stopping[index] += _counts(stake, largest, now) - _worst(stake, weight, price)
+                if estimated:
+                    scale = weight * _curve(stake, largest)
+                    sums = self._open[index]
+                    sums[0] += weight
+                    sums[1] += scale * shown
+                    sums[2] += scale * weight
 
     def state(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        return {"budget": self.budget, "known": self._known, "stopping": self._stopping, "ticked": self._ticked}
+        body = {"budget": self.budget, "known": self._known, "stopping": self._stopping, "ticked": self._ticked}
+        return body | {"shift": self._shift, "open": self._open, "open_going": self._open_going}
 
     def take(self, state: dict[str, Any]) -> None:
         """Take back what `state` wrote.
@@ -154,17 +201,24 @@ class MarginAccount:
         ValueError, KeyError, TypeError : not such a state
         """
         stopping = [float(one) for one in state["stopping"]]
-        numbers = [float(state["budget"]), float(state["known"]), *stopping]
-        if len(stopping) != len(_STAKES) or not all(map(math.isfinite, numbers)):
+        still = [[float(one) for one in sums] for sums in state["open"]]
+        numbers = [float(state["budget"]), float(state["known"]), *stopping, float(state["shift"])]
+        whole = len(stopping) == len(still) == len(_STAKES) and {len(sums) for sums in still} == {3}
+        if not whole or not all(map(math.isfinite, chain(numbers, *still))):
             raise ValueError("its account is no account")
         self.budget, self._known, self._stopping = numbers[0], numbers[1], stopping
         self._ticked = bool(state["ticked"])
+        self._shift, self._open, self._open_going = float(state["shift"]), still, int(state["open_going"])
 
 
 def _counts(stake: float, largest: float, shown: float) -> float:
     """What an explored sample adds to a bound."""
+    return shown + _curve(stake, largest) * shown**2
+
+
+def _curve(stake: float, largest: float) -> float:
     part = stake * largest
-    return shown + (-math.log1p(-part) - part) * (shown / largest) ** 2 / stake
+    return (-math.log1p(-part) - part) / (largest**2 * stake)
 
 
 def _worst(stake: float, weight: float, price: float) -> float:
