@@ -118,12 +118,36 @@ def test_padding_changes_no_answer(cascade: Cascade) -> None:
 def test_head_contract(name: str) -> None:
     torch.manual_seed(0)
     head = TOKEN_HEADS[name]((4, 8), 3)
-    hidden, (_, mask) = torch.randn(3, 6, 8), make_rows([6, 2, 1])
-    logits = head(hidden, mask)
+    hidden, (_, mask, types) = torch.randn(3, 6, 8), make_rows([6, 2, 1], pairs=True)
+    logits = head(hidden, mask, types)
     assert logits.shape == (3, 3)
-    torch.testing.assert_close(head(hidden[1:2, :2], mask[1:2, :2]), logits[1:2])
+    torch.testing.assert_close(head(hidden[1:2, :2], mask[1:2, :2], types[1:2, :2]), logits[1:2])
     with pytest.raises(ConfigError, match="attach the exit behind a layer"):
         TOKEN_HEADS[name]((3, 8, 8), 3)
+
+
+def test_a_head_that_compares_needs_two_texts_all_the_way(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="compares two texts; the rows of this network are one"):
+        text_classifier(str(folder), 3, head="pair-linear")
+    model = text_classifier(str(folder), 3, pairs=True)
+    early = MultiExit(model, [ExitPlacement("layers.0", "pair-linear")], make_rows([4, 3], True), sequences=True)
+    with pytest.raises(ConfigError, match="give the network pairs of texts and its last exit the same head"):
+        early(*make_rows([4, 3], True))
+
+
+@pytest.mark.parametrize("early", TOKEN_HEADS)
+def test_the_types_are_handed_on_to_a_head_that_compares(folder: Path, tmp_path: Path, early: str) -> None:
+    model = text_classifier(str(folder), 3, head="pair-linear", pairs=True)
+    rows = make_rows([5, 9, 2], pairs=True)
+    network = MultiExit(model, [ExitPlacement("layers.0", early)], rows, sequences=True).eval()
+    assert network.handed_inputs(1) == ("mask", "types")
+    with torch.no_grad():
+        first, last = network(*rows)
+        torch.testing.assert_close(model(*rows), last)
+    assert first.shape == (3, 3)
+    origin, tokenizer = Origin("text", tuple("abc")), load_tokenizer(folder, 32)
+    _, difference = export_cascade(network, rows, tmp_path / "pair.cascade", origin, tokenizer)
+    assert difference <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -147,5 +171,5 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_head_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="known are mean-linear, pooler-linear"):
+    with pytest.raises(ConfigError, match="known are mean-linear, pair-linear, pooler-linear"):
         text_classifier(str(folder), 2, head="pool-linear")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from offramp.errors import ConfigError
 from offramp.training.cut import first_line
-from offramp.training.token_heads import TOKEN_HEADS
+from offramp.training.token_heads import TOKEN_HEADS, TokenHead
 
 __all__ = ["PairClassifier", "TextClassifier", "minilm", "minilm_folder", "text_classifier"]
 
@@ -60,20 +60,22 @@ class TextClassifier(nn.Module):
     head : takes hidden states and mask
     """
 
-    def __init__(self, embeddings: nn.Module, layers: list[nn.Module], head: nn.Module) -> None:
+    def __init__(self, embeddings: nn.Module, layers: list[nn.Module], head: TokenHead) -> None:
         super().__init__()
         self.embeddings = Embeddings(embeddings)
         self.layers = nn.ModuleList(Layer(layer) for layer in layers)
         self.head = head
+        #: whether the head needs to know which text a token belongs to
+        self.compares = head.pairs
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token ids and mask (n, L) to logits (n, K)."""
         return self._classify(self.embeddings(ids), mask)
 
-    def _classify(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def _classify(self, hidden: Tensor, mask: Tensor, *types: Tensor) -> Tensor:
         for layer in self.layers:
             hidden = layer(hidden, mask)
-        return self.head(hidden, mask)  # type: ignore[no-any-return]  # a module call is Any
+        return self.head(hidden, mask, *types)  # type: ignore[no-any-return]  # a module call is Any
 
 
 class PairClassifier(TextClassifier):
@@ -81,7 +83,8 @@ class PairClassifier(TextClassifier):
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:  # type: ignore[override]  # one input more
         """Token ids, mask and types (n, L) to logits (n, K)."""
-        return self._classify(self.embeddings(ids, types), mask)
+        hidden = self.embeddings(ids, types)
+        return self._classify(hidden, mask, types) if self.compares else self._classify(hidden, mask)
 
 
 def text_classifier(folder: str, classes: int, head: str = "mean-linear", pairs: bool = False) -> TextClassifier:
@@ -105,6 +108,8 @@ def text_classifier(folder: str, classes: int, head: str = "mean-linear", pairs:
         raise ConfigError(f"{folder}: {type(encoder).__name__} has no embeddings followed by layers, as BERT has")
     if head not in TOKEN_HEADS:
         raise ConfigError(f"unknown head {head!r} for text; known are {', '.join(TOKEN_HEADS)}")
+    if TOKEN_HEADS[head].pairs and not pairs:
+        raise ConfigError(f"the head {head!r} compares two texts; the rows of this network are one (pairs = true)")
     last = TOKEN_HEADS[head]((1, int(encoder.config.hidden_size)), classes)
     kind = PairClassifier if pairs else TextClassifier
     model = kind(embeddings, layers, last)
