@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.lowbit_nets import conv_cascade, edge_part, random_images
 from offramp.cascade.kernels.binary_conv import BinaryConv
-from offramp.cascade.kernels.library import LEVELS, kernels, why_not
+from offramp.cascade.kernels.compiling import LEVELS, kernels, why_not
 from offramp.cascade.segment import Segment
 
 __all__ = ["run"]
@@ -35,7 +35,7 @@ IN_TURN = 10
 _RSS = """
 import sys, numpy as np
 from offramp.cascade.store import open_cascade
-from offramp.cascade.kernels import library, segment
+from offramp.cascade.kernels import compiling, segment
 def rss(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) * 1024
 cascade = open_cascade(sys.argv[1])
 before = rss()

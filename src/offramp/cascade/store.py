@@ -74,7 +74,7 @@ class Cascade:
         file, spec = self.segment_file(index, precision), self.manifest.segments[index]
         program = None if spec.low_bit is None else spec.low_bit.kernel
         if kernels and program is not None and precision_at(precision, index) == "fp32":
-            from offramp.cascade.kernels.library import why_not
+            from offramp.cascade.kernels.compiling import why_not
             from offramp.cascade.kernels.segment import KernelSegment
 
             if not (reason := why_not()):

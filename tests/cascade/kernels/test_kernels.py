@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from offramp.cascade.kernels.binary_conv import BinaryConv, GridConv, pack_filters
 from offramp.cascade.kernels.chain import Chain, Link
-from offramp.cascade.kernels.library import compile_kernels, why_not
+from offramp.cascade.kernels.compiling import compile_kernels, why_not
 from offramp.errors import ConfigError
 
 Floats = NDArray[np.float32]

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from benchmarks.synthetic import plan_for
-from offramp.cascade.kernels import library
-from offramp.cascade.kernels.library import why_not
+from offramp.cascade.kernels import compiling
+from offramp.cascade.kernels.compiling import why_not
 from offramp.cascade.kernels.program import Program
 from offramp.cascade.kernels.segment import KernelSegment
 from offramp.cascade.store import Cascade, open_cascade
@@ -136,7 +136,7 @@ def test_without_kernels_onnx_runtime_computes_and_a_line_says_so(
     def none() -> None:
         raise ConfigError("no C compiler (made up)")
 
-    monkeypatch.setattr(library, "kernels", none)
+    monkeypatch.setattr(compiling, "kernels", none)
     with caplog.at_level(logging.WARNING):
         segments = cascade.load_segments()
     assert not any(isinstance(segment, KernelSegment) for segment in segments)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.cascade.kernels.library import kernels
+from offramp.cascade.kernels.compiling import kernels
 from offramp.errors import ConfigError
 
 __all__ = ["BinaryConv", "GridConv", "pack_filters"]
@@ -70,7 +70,7 @@ class _Conv:
         pointers = {name: array.ctypes.data for name, array in self.arrays.items()}
         self.layer = _Layer(channels=self.channels, filters=filters, stride=stride, k=size, leak=leak, **pointers)
         self.at = ctypes.addressof(self.layer)
-        self.library = kernels().library
+        self.compiled = kernels().compiled
 
     def room(self, features: Floats) -> Floats:
         """An array for the result.
@@ -151,7 +151,7 @@ class BinaryConv(_Conv):
             raise ConfigError(f"binary convolution: what is added is {added.shape}, it must be {out.shape} in C order")
         height, width, channels = features.shape
         signs = np.empty((height + 2) * (width + 2) * channels // 8 + 8, np.uint8)
-        self.library.offramp_binary_conv(
+        self.compiled.offramp_binary_conv(
             _pointer(self.at),
             _pointer(features.ctypes.data),
             height,
@@ -200,7 +200,7 @@ class GridConv(_Conv):
         out = self.room(features)
         height, width, channels = features.shape
         frame = np.empty((height + self.size - 1) * (width + self.size - 1) * channels, np.float32)
-        self.library.offramp_grid_conv(
+        self.compiled.offramp_grid_conv(
             _pointer(self.at),
             _pointer(features.ctypes.data),
             height,

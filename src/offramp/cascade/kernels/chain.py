@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.cascade.kernels.binary_conv import BinaryConv, GridConv
-from offramp.cascade.kernels.library import kernels
+from offramp.cascade.kernels.compiling import kernels
 from offramp.errors import ConfigError
 
 __all__ = ["Chain", "Link"]
@@ -73,7 +73,7 @@ class Chain:
             raise ConfigError(
                 f"a chain of convolutions: link {late[0] if late else 0} reads what comes later, or none is there"
             )
-        self._library = kernels().library
+        self._compiled = kernels().compiled
         self._layouts: dict[tuple[int, ...], _Layout] = {}
         self._lock = threading.Lock()
 
@@ -90,7 +90,7 @@ class Chain:
                 layout = self._layouts[features.shape] = self._laid_out(features.shape)
         workspace = np.empty(layout.floats, np.float32)
         workspace[: features.size] = features.reshape(-1)
-        self._library.offramp_run(
+        self._compiled.offramp_run(
             layout.calls, len(self.links), ctypes.c_void_p(workspace.ctypes.data), ctypes.c_int64(layout.scratch)
         )
         begin = layout.calls[len(self.links) - 1].out

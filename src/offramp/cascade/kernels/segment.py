@@ -39,7 +39,7 @@ class KernelSession:
     Raises
     ------
     CascadeError : the exit in the program cannot be loaded
-    ConfigError : no kernels on this machine, see `offramp.cascade.kernels.library.kernels`
+    ConfigError : no kernels on this machine, see `offramp.cascade.kernels.compiling.kernels`
     """
 
     def __init__(self, program: Program, spec: SegmentSpec) -> None:
@@ -79,7 +79,7 @@ class KernelSegment(Segment):
     Raises
     ------
     CascadeError : the program is damaged or of another layout
-    ConfigError : no kernels on this machine, see `offramp.cascade.kernels.library.kernels`
+    ConfigError : no kernels on this machine, see `offramp.cascade.kernels.compiling.kernels`
     """
 
     def __init__(self, path: Path, program_path: Path, spec: SegmentSpec) -> None:

@@ -25,12 +25,12 @@ LEVELS = {3: "vectors of population counts (AVX-512 VPOPCNTDQ)", 2: "population 
 
 @dataclass(frozen=True)
 class Kernels:
-    """The loaded library.
+    """The compiled functions, loaded.
 
     ``level`` says how it counts bits, see ``LEVELS``.
     """
 
-    library: ctypes.CDLL
+    compiled: ctypes.CDLL
     level: int
 
 
@@ -102,8 +102,8 @@ def _compile(compiler: str, file: Path) -> None:
 
 def _load(file: Path) -> Kernels:
     try:
-        library = ctypes.CDLL(str(file))
-        level = int(library.offramp_level())
+        compiled = ctypes.CDLL(str(file))
+        level = int(compiled.offramp_level())
     except (OSError, AttributeError) as error:
         raise ConfigError(
             f"{file}: the binary kernels cannot be loaded ({error}): ONNX Runtime computes them instead; "
@@ -114,7 +114,7 @@ def _load(file: Path) -> Kernels:
             f"this processor ({platform.machine()}) has no population count: ONNX Runtime computes binary convolutions "
             "instead"
         )
-    return Kernels(library, level)
+    return Kernels(compiled, level)
 
 
 def _machine() -> str:
