@@ -16,7 +16,7 @@ from offramp.training.export import export_segments
 from offramp.training.inputs import ImageInput
 from offramp.training.zoo.alexnet import BAlexNet
 from offramp.training.zoo.compact import CompactNet
-from offramp.training.zoo.mobilenet import CifarMobileNetV2
+from offramp.training.zoo.mobilenet import CifarMobileNetV2, StridedDepthwise
 from offramp.training.zoo.published import PadShortcut, akamaster_resnet, mlperf_resnet8
 from offramp.training.zoo.resnet import CifarResNet
 
@@ -121,3 +121,19 @@ def test_published_weights_reach_their_known_accuracy(make: object, inputs: nn.M
     with torch.no_grad():
         right = net(inputs(images)).argmax(1).numpy() == dataset.labels[dataset.fixed_test]
     assert 100 * right.mean() == pytest.approx(expected, abs=0.1)
+
+
+def test_a_strided_depthwise_convolution_learns_what_the_plain_one_does() -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(4, 4, 3, 2, padding=1, groups=4, bias=False)
+    ours = StridedDepthwise(4, 4, 3, 2, padding=1, groups=4, bias=False)
+    ours.load_state_dict(plain.state_dict())
+    results = []
+    for conv in (plain.train(), ours.train()):
+        features = torch.arange(2 * 4 * 8 * 8, dtype=torch.float32).reshape(2, 4, 8, 8).sin().requires_grad_()
+        out = conv(features)
+        out.square().sum().backward()
+        results.append((out.detach(), features.grad, conv.weight.grad))
+    for wanted, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(ours.eval()(features), results[0][0])

@@ -72,7 +72,7 @@ def test_features_alone_are_those_of_the_batch(classes: int, earlier: int) -> No
     assert matrix.shape == (50, width(classes, earlier))
     for row in range(50):
         answers = [] if evidence.earlier_labels is None else evidence.earlier_labels[:, row].tolist()
-        columns, named, p1 = features_of_row(evidence.probabilities[row].tolist(), answers)
+        columns, named, p1 = features_of_row(evidence.probabilities[row].astype(np.float64), answers)
         alone = np.zeros(matrix.shape[1])
         alone[: len(columns)] = columns
         alone[list(named)] = CLASS_SCALE

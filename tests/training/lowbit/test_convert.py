@@ -82,6 +82,18 @@ def test_a_hand_over_has_few_values() -> None:
     assert net.eval().stack1(net.stem(x)).unique().numel() <= 4
 
 
+@pytest.mark.parametrize(("path", "inside"), [("stack2", "stack2.0"), ("stack2.0", "stack2.0.conv1")])
+def test_a_hand_over_leaves_the_paths_of_a_stack_as_they_are(path: str, inside: str) -> None:
+    net = resnet()
+    x = torch.randn(4, 3, 32, 32)
+    features = net.eval().stack1(net.stem(x))
+    add_hand_over(net, path, 1, 6)
+    net.train()(x)
+    kept = inside in dict(net.named_modules())
+    assert kept == isinstance(net.get_submodule(path), nn.Sequential)
+    assert net.eval().get_submodule(path)(features).unique().tolist() == [-1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("paths", "bits", "sentence"),
     [

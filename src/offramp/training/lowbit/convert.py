@@ -97,8 +97,15 @@ def make_low_bit(module: nn.Module, paths: Sequence[str], spec: LowBit) -> tuple
 
 
 def add_hand_over(module: nn.Module, path: str, bits: int, channels: int) -> None:
-    """Quantise what ``path`` returns to ``bits`` bits a value, in place; see `HandOver`."""
-    _put(module, path, WithHandOver(dict(module.named_modules())[path], HandOver(bits, channels)))
+    """Quantise what ``path`` returns to ``bits`` bits a value, in place; see `HandOver`.
+
+    Paths below ``path`` stay as they are where it is an ``nn.Sequential``.
+    """
+    changed, hand_over = module.get_submodule(path), HandOver(bits, channels)
+    if isinstance(changed, nn.Sequential):
+        changed.append(hand_over)
+    else:
+        _put(module, path, WithHandOver(changed, hand_over))
 
 
 def freeze(network: nn.Module) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
-__all__ = ["CifarMobileNetV2", "InvertedResidual"]
+__all__ = ["CifarMobileNetV2", "InvertedResidual", "StridedDepthwise"]
 
 #: expansion, channels, blocks, stride of the first block
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -76,10 +77,26 @@ class CifarMobileNetV2(nn.Module):
         return self.linear(pooled)  # type: ignore[no-any-return]  # a module call is Any
 
 
+class StridedDepthwise(nn.Conv2d):
+    """A depthwise convolution of stride above 1 that learns as one of stride 1, of which it keeps every so many.
+
+    The same numbers and gradients; on a CPU the gradient of a strided depthwise convolution takes five to ten times
+    as long as that of four times the positions.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, C, H, W) to (n, C, H / stride, W / stride)."""
+        if not self.training:
+            return super().forward(features)
+        everywhere = conv2d(features, self.weight, None, 1, self.padding, self.dilation, self.groups)
+        return everywhere[:, :, :: self.stride[0], :: self.stride[1]]
+
+
 def _scaled(channels: int, width: float) -> int:
     return max(8, round(channels * width / 8) * 8)
 
 
 def _convolution(channels_in: int, channels: int, size: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(channels_in, channels, size, stride, padding=size // 2, groups=groups, bias=False)
+    kind = StridedDepthwise if groups > 1 and stride > 1 else nn.Conv2d
+    conv = kind(channels_in, channels, size, stride, padding=size // 2, groups=groups, bias=False)
     return conv, nn.BatchNorm2d(channels), nn.ReLU6()
