@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from offramp.policies.exploring import BITS
 from offramp.policies.hedge_hi import HedgeHI
 from offramp.policies.learner import HORIZON, tuned_exploration
 
@@ -40,7 +41,7 @@ class HedgeHIRestart(HedgeHI):
 
     name = "hedge-hi-restart"
 
-    def __init__(self, price: float = 0.0, horizon: int = HORIZON, bits: int = 10, seed: int = 0) -> None:
+    def __init__(self, price: float = 0.0, horizon: int = HORIZON, bits: int = BITS, seed: int = 0) -> None:
         super().__init__(price, horizon, bits, seed)
         #: restarts so far
         self.epoch = 0
@@ -48,12 +49,12 @@ class HedgeHIRestart(HedgeHI):
         self._seen: set[float] = {1.0}
         self.exploration, self.eta = tuned_exploration(_FIRST, price, math.log(2.0))
 
-    def _meets(self, confidence: float) -> None:
+    def _meets(self, at: int) -> None:
         if not self._left:
             self._restart()
         self._left -= 1
-        if confidence > 0.0:
-            self._seen.add(confidence)
+        if at > 0:
+            self._seen.add(at / self._levels)
 
     def _restart(self) -> None:
         self.epoch += 1

@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from offramp.policies.base import Action, Feedback, FeedbackKind, View
-from offramp.policies.checks import checked_confidence, checked_price
-from offramp.policies.learner import HORIZON, Learner, differs, tuned_exploration
-from offramp.policies.setting import Setting
+from offramp.policies.exploring import BITS, Exploring
+from offramp.policies.learner import HORIZON
 from offramp.policies.threshold_tree import ThresholdTree
 
 __all__ = ["HilN"]
 
-_BITS = 10
 
-
-class HilN(Learner):
+class HilN(Exploring):
     """HIL-F without feedback on what stops: a share eps goes on whatever the weights say, and only that is learned from.
 
     What the last exit says is taken for the truth. The costs of explored samples count ``1 / eps`` times, which makes
@@ -35,6 +31,7 @@ class HilN(Learner):
 
     Examples
     --------
+    >>> from offramp.policies.base import Feedback, View
     >>> policy = HilN(price=0.2, horizon=1000)
     >>> for sample in range(1000):
     ...     _ = policy.decide(View(sample, 0, 0.9, label=1))
@@ -44,48 +41,22 @@ class HilN(Learner):
     """  # noqa: E501
 
     name = "hil-n"
-    feedback = FeedbackKind.ANSWERS
 
-    def __init__(self, price: float = 0.0, horizon: int = HORIZON, bits: int = _BITS, seed: int = 0) -> None:
-        super().__init__(seed, {"price": price, "horizon": horizon, "bits": bits})
-        self.price = price
+    def __init__(self, price: float = 0.0, horizon: int = HORIZON, bits: int = BITS, seed: int = 0) -> None:
+        super().__init__(price, horizon, bits, seed)
         self._tree = ThresholdTree(bits)
-        log_experts = bits * math.log(2.0)
-        #: share explored, and rate of the weights
-        self.exploration, self.eta = tuned_exploration(horizon, price, log_experts)
         #: what the expected cost can exceed that of the best threshold by, over the horizon
         self.regret_bound = (
-            horizon * price * self.exploration + horizon * self.eta / (2 * self.exploration) + log_experts / self.eta
+            horizon * price * self.exploration
+            + horizon * self.eta / (2 * self.exploration)
+            + bits * math.log(2.0) / self.eta
         )
 
-    @classmethod
-    def start(cls, setting: Setting, seed: int = 0) -> HilN:
-        setting = cls._checked(setting)
-        return cls(setting.price, setting.horizon or HORIZON, seed=seed)
+    def _below(self, at: int) -> float:
+        return self._tree.below(at)
 
-    def accepts(self, confidence: float) -> float:
-        """Probability to stop at this confidence, were nothing explored."""
-        return self._tree.below(int(confidence * self._tree.size))
-
-    def decide(self, view: View) -> Action:
-        at = int(checked_confidence(view) * self._tree.size)
-        price = checked_price(view, self.price)
-        accepts = self._draws.next() < self._tree.below(at)
-        if self._draws.next() < self.exploration:
-            self._pending.put(view.sample, (at, price, self.exploration, view.label))
-            return Action.GO_ON
-        return Action.STOP if accepts else Action.GO_ON
-
-    def learn(self, feedback: Feedback) -> None:
-        known = self._pending.get(feedback.sample)
-        if known is None:
-            return
-        at, price, exploration, label = known
-        wrong = differs(feedback, label)
-        if wrong is None:
-            return
-        self._pending.take(feedback.sample)
-        self._tree.scale(at, math.exp(self.eta * (price - wrong) / exploration))
+    def _charge(self, at: int, wrong: bool, price: float, rate: float) -> None:
+        self._tree.scale(at, math.exp(rate * (price - wrong)))
 
     def _state(self) -> dict[str, Any]:
         return {"odds": self._tree.odds}
