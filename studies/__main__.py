@@ -1,4 +1,4 @@
-"""``python -m studies [NAME] [--json]``."""
+"""``python -m studies [NAME] [--json] [--retrain]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from offramp.errors import OfframpError
-from studies.runner import FOLDER, run_study, study_names, to_json, to_table
+from studies.retraining import retrain
+from studies.runner import FOLDER, run_study, study_names, to_json, to_table, trainings_of
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
@@ -18,11 +19,14 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
     parser = argparse.ArgumentParser(prog="python -m studies", description="Recompute a study from committed records.")
     parser.add_argument("name", nargs="?", help="the study; none lists them")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--retrain", action="store_true", help="first train and record its cascades again: hours")
     options = parser.parse_args(arguments)
     if options.name is None:
         print("\n".join(study_names(folder)))
         return 0
     try:
+        if options.retrain:
+            retrain(trainings_of(options.name, folder))
         rows = run_study(options.name, folder)
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 from rich.box import SIMPLE_HEAD
@@ -18,7 +19,7 @@ from rich.text import Text
 from offramp.errors import ConfigError
 from studies.row import StudyRow
 
-__all__ = ["FOLDER", "run_study", "study_names", "to_json", "to_table"]
+__all__ = ["FOLDER", "run_study", "study_names", "to_json", "to_table", "trainings_of"]
 
 FOLDER = Path(__file__).parent
 
@@ -36,26 +37,41 @@ def run_study(name: str, folder: Path = FOLDER) -> list[StudyRow]:
     ConfigError : no such study, or it has no function ``study``
     OfframpError : whatever the study lacks, say its records
     """
+    module = _module(name, folder)
+    function = getattr(module, "study", None)
+    if not callable(function):
+        raise ConfigError(f"{module.__file__}: must define a function study() that gives rows")
+    return list(cast("Callable[[], Iterable[StudyRow]]", function)())
+
+
+def trainings_of(name: str, folder: Path = FOLDER) -> tuple[str, ...]:
+    """The examples whose records a study reads and can train again, in order.
+
+    Raises
+    ------
+    ConfigError : no such study, or it names none
+    """
+    names = getattr(_module(name, folder), "TRAININGS", ())
+    if not names:
+        raise ConfigError(f"study {name!r} trains nothing; its records come from other studies' cascades")
+    return tuple(names)
+
+
+def _module(name: str, folder: Path) -> ModuleType:
     name, names = name.replace("_", "-"), study_names(folder)
     if name not in names:
         near = get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names) or 'none'}"
         raise ConfigError(f"no study is called {name!r}{hint}")
     package = name.replace("-", "_")
-    return list(_function(package, folder / package / "study.py")())
-
-
-def _function(name: str, file: Path) -> Callable[[], Iterable[StudyRow]]:
-    spec = importlib.util.spec_from_file_location(f"studies.{name}.study", file)
+    file = folder / package / "study.py"
+    spec = importlib.util.spec_from_file_location(f"studies.{package}.study", file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{file}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    function = getattr(module, "study", None)
-    if not callable(function):
-        raise ConfigError(f"{file}: must define a function study() that gives rows")
-    return cast("Callable[[], Iterable[StudyRow]]", function)
+    return module
 
 
 def to_json(name: str, rows: list[StudyRow]) -> str:

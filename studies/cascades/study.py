@@ -14,9 +14,14 @@ from studies.cascades.superclasses import SUPERCLASS
 from studies.cascades.targets import TARGETS, Target
 from studies.row import StudyRow
 
-__all__ = ["study"]
+__all__ = ["TRAININGS", "study"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+#: whose records this study reads and whose weights come from here; the hybrids are trained by their own study
+TRAININGS = (
+    *("resnet8-cifar10", "compact-cifar10", "resnet8-cifar100", "compact-cifar100", "balexnet", "resnet20"),
+    *("resnet32-cifar100", "mobilenetv2-cifar100", "sst2", "mrpc", "rte"),
+)
 #: how a data set is called in prose: always with the form its images have
 DATA = {
     "cifar10-exact-subset": "CIFAR-10 (exact pixels)",

@@ -14,7 +14,10 @@ from studies.hybrid.cases import CASES, EXAMPLES, Case, CaseSpec, load_case
 from studies.hybrid.rules import RULES, at_share, certified_exits, score_of
 from studies.row import StudyRow
 
-__all__ = ["study"]
+__all__ = ["TRAININGS", "study"]
+
+#: twins of full precision before the hybrids that begin from their weights
+TRAININGS = (*dict.fromkeys(spec.twin for spec in CASES), *(spec.name for spec in CASES))
 
 #: above the published share, so that the test rows reach it too
 _ROOM = 0.02
