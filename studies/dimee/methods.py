@@ -140,7 +140,7 @@ def _splitee(fitted: Part, used: Part, prices: Prices, alpha: float) -> Paths:
         stream, confidence=stream.confidence[list(TIERS)], predicted=stream.predicted[list(TIERS)], runner_up=None
     )
     left = np.empty(len(used), np.intp)
-    left[np.random.default_rng(0).permutation(len(used))] = replay(SplitEE(setting), tiers).exit
+    left[np.random.default_rng(0).permutation(len(used))] = replay(SplitEE(setting, offload_once=True), tiers).exit
     return Paths(np.zeros(len(used), np.intp), np.array(TIERS)[left])
 
 

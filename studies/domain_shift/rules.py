@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +49,14 @@ AUDIT_SHARE = 0.05
 #: points the tune rows may lose: half of what is allowed
 TUNE_LOSS = 1.0
 
+#: offloading is paid for once, as the authors count
 LEARNERS: Mapping[str, Callable[[Setting], BanditPolicy]] = {
-    "UEE-UCB": UeeUcb,
-    "SplitEE": SplitEE,
-    "SplitEE-S": SplitEES,
-    "SplitEE, audited": SplitEEAudited,
-    "CeeBERT": CeeBert,
-    "UAT": Uat.start,
+    "UEE-UCB": partial(UeeUcb, offload_once=True),
+    "SplitEE": partial(SplitEE, offload_once=True),
+    "SplitEE-S": partial(SplitEES, offload_once=True),
+    "SplitEE, audited": partial(SplitEEAudited, offload_once=True),
+    "CeeBERT": partial(CeeBert, offload_once=True),
+    "UAT": partial(Uat.start, offload_once=True),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,13 @@ ALPHA = 0.5
 TARGET = 0.8
 AUDIT_SHARE = 0.05
 
+#: offloading is paid for once, as the authors count
 LEARNERS: Mapping[str, Callable[[Setting], BanditPolicy]] = {
-    "AdaEE": AdaEE,
-    "UCBEE": Ucbee,
-    "SplitEE": SplitEE,
-    "I-SplitEE": ISplitEE,
-    "SplitEE, audited (ours)": SplitEEAudited,
+    "AdaEE": partial(AdaEE, offload_once=True),
+    "UCBEE": partial(Ucbee, offload_once=True),
+    "SplitEE": partial(SplitEE, offload_once=True),
+    "I-SplitEE": partial(ISplitEE, offload_once=True),
+    "SplitEE, audited (ours)": partial(SplitEEAudited, offload_once=True),
 }
 
 

@@ -43,7 +43,7 @@ def force(policy: BanditPolicy, arm: int, told: Feedback, price: float | None = 
 def test_uee_ucb_finds_the_exit_of_least_error_plus_cost() -> None:
     stream = make_stream(4, 6000, gain=0.1)
     setting = setting_of(stream, price=0.12, layer=0.02)
-    policy = UeeUcb.start(setting)
+    policy = UeeUcb(setting, offload_once=True)
     found = replay(policy, stream)
     costs = np.array(setting.layer_costs) + np.array([0, 0, 0, 0.12])
     best = int(((~stream.right).mean(1) + costs).argmin())
@@ -86,11 +86,11 @@ def test_adaee_opens_the_gate_where_going_on_gains_nothing() -> None:
 @pytest.mark.parametrize(("confidence", "left", "reward"), [(0.8, 1, 0.8 - 0.2), (0.6, 2, 0.9 - 0.2 - 0.25)])
 def test_splitee_arithmetic(confidence: float, left: int, reward: float) -> None:
     said = (0.5, confidence, 0.9 if left == 2 else None)
-    policy = SplitEE(Setting((0.7, 0.7), price=0.25, layer_costs=LAYERS))
+    policy = SplitEE(Setting((0.7, 0.7), price=0.25, layer_costs=LAYERS), offload_once=True)
     force(policy, 1, Feedback(0, left, confidences=said))
     assert policy.learner().heard == [0.0, 1.0, 0.0]
     assert means(policy)[1] == pytest.approx(reward)
-    beside = SplitEES(Setting((0.7, 0.7), price=0.25, layer_costs=LAYERS))
+    beside = SplitEES(Setting((0.7, 0.7), price=0.25, layer_costs=LAYERS), offload_once=True)
     force(beside, 1, Feedback(0, left, confidences=said))
     assert beside.learner().heard == [1.0, 1.0, 0.0]
     assert means(beside)[0] == pytest.approx((0.9 if left == 2 else 0.8) - 0.1 - 0.25)
@@ -124,7 +124,7 @@ def test_side_observations_learn_faster() -> None:
 
 
 def test_audited_splits_are_weighed_by_their_propensity() -> None:
-    policy = SplitEEAudited(Setting((0.7, 0.7), price=0.25, layer_costs=LAYERS))
+    policy = SplitEEAudited(Setting((0.7, 0.7), price=0.25, layer_costs=LAYERS), offload_once=True)
     agreeing = Feedback(0, 1, labels=(0, 1, 1), confidences=(0.5, 0.8, 0.9), propensity=0.1)
     force(policy, 1, agreeing)
     force(policy, 1, Feedback(1, 2, labels=(0, 1, 1), confidences=(0.5, 0.6, 0.9)))
@@ -151,7 +151,7 @@ def test_ceebert_arithmetic() -> None:
     force(policy, 0, Feedback(0, 1, confidences=(0.5, 0.8, None)))
     force(policy, 1, Feedback(1, 2, confidences=(0.5, 0.8, 0.9)))
     force(policy, 2, Feedback(2, 0, confidences=(0.9, None, None)))
-    assert means(policy)[:3] == pytest.approx([0.3 - 0.1, 0.4 - 0.2 - 0.25, 0.0])
+    assert means(policy)[:3] == pytest.approx([0.3 - 0.1 - 0.25, 0.4 - 0.2 - 0.5, 0.0])
 
 
 def test_uat_reward_is_discounted_by_what_is_unreliable() -> None:

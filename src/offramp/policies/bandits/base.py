@@ -45,21 +45,25 @@ class Played(NamedTuple):
 class BanditPolicy(Policy):
     """Plays one arm for each sample and learns its mean reward; every context has a learner of its own.
 
-    Costs and rewards are in units of one mistake. ``setting.layer_costs`` price the layers up to each exit (free where
-    there are none), the price of the view or of the setting the way to the last exit.
+    Costs and rewards are in units of one mistake, and those of `offramp.policies.costs.Costs`: ``setting.layer_costs``
+    price the layers up to the exit a sample leaves by (free where there are none), the price of the view or of the
+    setting every time it went on.
 
     Parameters
     ----------
     setting : what holds
     options : of the learner; default `default_options`
+    offload_once : count as the authors do, whose exits before the last are all on one device: one price for the whole
+        way to the last exit, and no more
     """
 
     feedback = FeedbackKind.ANSWERS
     source: ClassVar[RewardSource]
     default_options: ClassVar[UcbOptions] = UcbOptions()
 
-    def __init__(self, setting: Setting, options: UcbOptions | None = None) -> None:
+    def __init__(self, setting: Setting, options: UcbOptions | None = None, *, offload_once: bool = False) -> None:
         self.setting = setting
+        self.offload_once = offload_once
         self.options = options or self.default_options
         self.layer_costs = setting.layer_costs or (0.0,) * setting.exits
         arms = self._arms()
@@ -119,17 +123,21 @@ class BanditPolicy(Policy):
             self.learner(played.context).learn(self._rewards(played, feedback))
 
     def _path_cost(self, exit_index: int, price: float) -> float:
-        """Layers up to an exit, and the way to the last one."""
-        return self.layer_costs[exit_index] + (price if exit_index == self.setting.exits - 1 else 0.0)
+        """Layers up to an exit, and the way there."""
+        return self.layer_costs[exit_index] + self._hops(exit_index) * price
+
+    def _hops(self, exit_index: int) -> int:
+        """How often the price is paid on the way to an exit."""
+        return int(exit_index == self.setting.exits - 1) if self.offload_once else exit_index
 
     def _learned(self) -> dict[str, Any]:
         """What a subclass has besides, in plain types."""
         return {}
 
     @classmethod
-    def _revive(cls, setting: Setting, options: UcbOptions, learned: dict[str, Any]) -> Self:
+    def _revive(cls, setting: Setting, options: UcbOptions, offload_once: bool, learned: dict[str, Any]) -> Self:
         """A policy with what `_learned` wrote."""
-        return cls(setting, options)
+        return cls(setting, options, offload_once=offload_once)
 
     def to_json(self) -> str:
         return json.dumps(
@@ -138,6 +146,7 @@ class BanditPolicy(Policy):
                 "exits": self.setting.exits,
                 "setting": _plain(self.setting),
                 "options": asdict(self.options),
+                "offload_once": self.offload_once,
                 "learned": self._learned(),
                 "contexts": [[context, learner.state()] for context, learner in self._learners.items()],
                 "pending": [[sample, *played] for sample, played in self._pending.items()],
@@ -150,7 +159,8 @@ class BanditPolicy(Policy):
             body = json.loads(text)
             if body["name"] != cls.name:
                 raise ValueError(f"it is one of policy {body['name']!r}")
-            policy = cls._revive(_setting(body["setting"]), UcbOptions(**body["options"]), body["learned"])
+            options, once = UcbOptions(**body["options"]), bool(body["offload_once"])
+            policy = cls._revive(_setting(body["setting"]), options, once, body["learned"])
             for context, state in body["contexts"]:
                 policy.learner(int(context)).restore(state)
             for sample, arm, context, price in body["pending"]:
@@ -160,7 +170,12 @@ class BanditPolicy(Policy):
         return policy
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.setting!r}, {self.options!r})"
+        return f"{type(self).__name__}({self.setting!r}, {self.options!r}{self._counted})"
+
+    @property
+    def _counted(self) -> str:
+        """For `repr`."""
+        return ", offload_once=True" if self.offload_once else ""
 
 
 def _plain(setting: Setting) -> dict[str, Any]:

@@ -16,9 +16,9 @@ __all__ = ["CeeBert"]
 class CeeBert(BanditPolicy):
     """Arms are rows of thresholds in [0.5, 0.95]; the reward is what confidence was gained since the first exit.
 
-    Less the layers computed since, and the price where the sample went all the way. The authors take every combination
-    of ten values; of those there are no more than 128 here, with fewer values where there are more exits, and one
-    threshold for all where even two values are too many.
+    Less the layers computed since, and the price for every exit the sample went past. The authors take every
+    combination of ten values; of those there are no more than 128 here, with fewer values where there are more exits,
+    and one threshold for all where even two values are too many.
 
     Source: Bajpai and Hanawal 2024 (arXiv 2405.15039).
 
@@ -50,7 +50,8 @@ class CeeBert(BanditPolicy):
         return [sum(arm) for arm in self._arms()]
 
     def _span(self) -> float:
-        return 1.0 + self.setting.price + self.layer_costs[-1] - self.layer_costs[0]
+        last, price = self.setting.exits - 1, self.setting.price
+        return 1.0 + self._path_cost(last, price) - self._path_cost(0, price)
 
     def _rewards(self, played: Played, told: Feedback) -> Iterable[Reward]:
         first, taken = told.confidences[0], told.confidences[told.exit]

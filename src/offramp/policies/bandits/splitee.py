@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 from offramp.policies.bandits.base import NEVER, BanditPolicy, Played, RewardSource
 from offramp.policies.bandits.ucb import Reward, UcbOptions
 from offramp.policies.base import Feedback, FeedbackKind
-from offramp.policies.setting import Setting
 
 __all__ = ["ISplitEE", "SplitEE", "SplitEEAudited", "SplitEES"]
 
@@ -17,17 +16,15 @@ class SplitEE(BanditPolicy):
     """Arms are the exits: run to exit i, stop if it is sure, else hand on to the last exit.
 
     "Sure" is the plan's threshold of that exit; an exit that is off is no arm. The reward is the confidence of the exit
-    that answered less the layers up to i and, where the sample went on, the price. The authors' unit of cost is kept
-    by ``setting.layer_costs`` = lambda i and ``setting.price`` = o. Only the arm played is learned from.
+    that answered less what the way there cost. With ``offload_once`` that is the authors' count: the layers up to i
+    and, where the sample went on, the price, with ``setting.layer_costs`` = lambda i and ``setting.price`` = o; what is
+    computed beyond the split is in the price. Only the arm played is learned from.
 
     Source: Bajpai, Trivedi, Yadav and Hanawal 2023 (arXiv 2309.09195).
 
-    Parameters
-    ----------
-    remote_layers : charge the layers from the split to the last exit too; the authors count the price alone
-
     Examples
     --------
+    >>> from offramp.policies.setting import Setting
     >>> policy = SplitEE(Setting((0.8, None, 0.8), price=0.3, layer_costs=(0.1, 0.2, 0.3, 0.4)))
     >>> policy.splits
     (0, 2, 3)
@@ -36,10 +33,6 @@ class SplitEE(BanditPolicy):
     name = "splitee"
     source = RewardSource.CONFIDENCE
     side_observations: ClassVar[bool] = False
-
-    def __init__(self, setting: Setting, options: UcbOptions | None = None, remote_layers: bool = False) -> None:
-        super().__init__(setting, options)
-        self.remote_layers = remote_layers
 
     @property
     def splits(self) -> tuple[int, ...]:
@@ -58,7 +51,7 @@ class SplitEE(BanditPolicy):
         return [self.layer_costs[split] for split in self.splits]
 
     def _span(self) -> float:
-        return 1.0 + self.setting.price + self.layer_costs[-1]
+        return 1.0 + self._path_cost(self.setting.exits - 1, self.setting.price)
 
     def _rewards(self, played: Played, told: Feedback) -> Iterable[Reward]:
         splits = self.splits
@@ -72,21 +65,21 @@ class SplitEE(BanditPolicy):
 
     def _reward(self, arm: int, split: int, confidence: float, value: float, played: Played, told: Feedback) -> Reward:
         """Of the arm, were it played; ``value`` is that of the deepest exit that is known."""
-        threshold = self._thresholds[arm][split] if split < self.setting.exits - 1 else 0.0
-        if confidence >= threshold:
-            return Reward(arm, confidence - self.layer_costs[split])
-        layers = self.layer_costs[-1 if self.remote_layers else split]
-        return Reward(arm, value - layers - played.price)
+        stays = self._stays(arm, split, confidence)
+        return Reward(arm, (confidence if stays else value) - self._spent(split, stays, played.price))
+
+    def _stays(self, arm: int, split: int, confidence: float) -> bool:
+        """Whether the arm stops at its split."""
+        return split == self.setting.exits - 1 or confidence >= self._thresholds[arm][split]
+
+    def _spent(self, split: int, stays: bool, price: float) -> float:
+        """What a sample costs that stays at a split, or is handed on from there."""
+        if self.offload_once:
+            return self.layer_costs[split] + (0.0 if stays else price)
+        return self._path_cost(split if stays else self.setting.exits - 1, price)
 
     def _value(self, told: Feedback) -> float | None:
         return next((c for c in reversed(told.confidences) if c is not None), None)
-
-    def _learned(self) -> dict[str, Any]:
-        return {"remote_layers": self.remote_layers}
-
-    @classmethod
-    def _revive(cls, setting: Setting, options: UcbOptions, learned: dict[str, Any]) -> Self:
-        return cls(setting, options, bool(learned["remote_layers"]))
 
 
 class SplitEES(SplitEE):
@@ -131,6 +124,6 @@ class SplitEEAudited(SplitEE):
 
     def _reward(self, arm: int, split: int, confidence: float, value: float, played: Played, told: Feedback) -> Reward:
         agrees = float(told.labels[split] == told.labels[-1])
-        reward = super()._reward(arm, split, confidence, value, played, told)
-        stays = split == self.setting.exits - 1 or confidence >= self._thresholds[arm][split]
-        return Reward(arm, agrees - self.layer_costs[split] if stays else reward.value, 1.0 / told.propensity)
+        stays = self._stays(arm, split, confidence)
+        gained = (agrees if stays else value) - self._spent(split, stays, played.price)
+        return Reward(arm, gained, 1.0 / told.propensity)

@@ -27,21 +27,30 @@ class Uat(BanditPolicy):
     Parameters
     ----------
     head : how unreliable an answer is
+    options, offload_once : as of every bandit
     """
 
     name = "uat"
     source = RewardSource.CONFIDENCE
     grid: ClassVar[tuple[float, ...]] = tuple(step / 10 for step in range(1, 10))
 
-    def __init__(self, setting: Setting, head: ReliabilityHead, options: UcbOptions | None = None) -> None:
-        super().__init__(setting, options)
+    def __init__(
+        self,
+        setting: Setting,
+        head: ReliabilityHead,
+        options: UcbOptions | None = None,
+        *,
+        offload_once: bool = False,
+    ) -> None:
+        super().__init__(setting, options, offload_once=offload_once)
         self.head = head
 
     @classmethod
-    def start(cls, setting: Setting, seed: int = 0) -> Self:
+    def start(cls, setting: Setting, seed: int = 0, *, offload_once: bool = False) -> Self:
         if setting.rows is None:
             raise ConfigError(f"policy {cls.name!r} fits its reliability head on labelled rows; the setting has none")
-        return cls(setting, ReliabilityHead.fit(setting.rows.confidence, setting.rows.right))
+        head = ReliabilityHead.fit(setting.rows.confidence, setting.rows.right)
+        return cls(setting, head, offload_once=offload_once)
 
     def _arms(self) -> list[tuple[float, ...]]:
         return [(threshold,) * (self.setting.exits - 1) for threshold in self.grid]
@@ -50,7 +59,7 @@ class Uat(BanditPolicy):
         return list(self.grid)
 
     def _span(self) -> float:
-        return 1.0 + self.setting.price + self.layer_costs[-1]
+        return 1.0 + self._path_cost(self.setting.exits - 1, self.setting.price)
 
     def _rewards(self, played: Played, told: Feedback) -> Iterable[Reward]:
         taken = told.confidences[told.exit]
@@ -62,9 +71,10 @@ class Uat(BanditPolicy):
         return {"head": astuple(self.head)}
 
     @classmethod
-    def _revive(cls, setting: Setting, options: UcbOptions, learned: dict[str, Any]) -> Self:
+    def _revive(cls, setting: Setting, options: UcbOptions, offload_once: bool, learned: dict[str, Any]) -> Self:
         slope, depth, offset = learned["head"]
-        return cls(setting, ReliabilityHead(float(slope), float(depth), float(offset)), options)
+        head = ReliabilityHead(float(slope), float(depth), float(offset))
+        return cls(setting, head, options, offload_once=offload_once)
 
     def __repr__(self) -> str:
-        return f"Uat({self.setting!r}, {self.head!r}, {self.options!r})"
+        return f"Uat({self.setting!r}, {self.head!r}, {self.options!r}{self._counted})"
