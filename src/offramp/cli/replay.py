@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
-from offramp.cli.common import GateKind, console, print_json, progress_bar, records_file
+from offramp.cli.common import GateKind, console, print_json, progress_bar
+from offramp.cli.replaying import FeedbackName, Prices, Samples, prepare, telling_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from offramp.cascade.manifest import Manifest
-    from offramp.policies.setting import Setting
-    from offramp.policies.shuffled import Outcome, Reference
-    from offramp.policies.stream import Stream
-    from offramp.records.records import Records
+    from offramp.policies.shuffled import Outcome, Reference, Telling
 
 __all__ = ["replay"]
-
-FeedbackName = Literal["nothing", "answers", "audits", "truth"]
 
 
 def replay(
@@ -42,7 +37,14 @@ def replay(
     gate: GateKind | None = typer.Option(None, help="What the policy sees at an exit; default: what it is made for."),
     feedback: FeedbackName = typer.Option("answers", help="What there is to tell it."),
     audit_share: float = typer.Option(0.02, help="Of the samples that stop early; where audits are told."),
+    label_share: float = typer.Option(
+        0.0, help="Of the samples the last exit answered; told the truth of, with audits."
+    ),
     delay: int = typer.Option(0, help="Samples that pass before feedback arrives."),
+    layer_costs: str | None = typer.Option(None, help="Of computing up to each exit, in mistakes: 0.01,0.05."),
+    latency_s: str | None = typer.Option(None, help="From arrival to the answer of each exit, in seconds: 0.01,0.2."),
+    deadline_s: float | None = typer.Option(None, help="With --latency-s: an answer after it is late, a mistake."),
+    late_price: float | None = typer.Option(None, help="Of a late answer besides its mistake, in mistakes."),
     mistake_costs: tuple[float, float] = typer.Option(
         (1.0, 1.0), help="Of answering 1 where it is 0, and 0 where it is 1; of two classes."
     ),
@@ -54,80 +56,38 @@ def replay(
 
     Costs are in mistakes per 100 samples. The policy may begin from the tune rows; it is told what it asks for, and
     refused more than --feedback."""
-    from dataclasses import replace
-
-    from offramp.cascade.store import open_cascade
-    from offramp.policies.base import FeedbackKind
-    from offramp.policies.costs import Costs
     from offramp.policies.registry import policy_named
-    from offramp.policies.shuffled import Telling, over_shuffles, references
-    from offramp.records.records import load_records
+    from offramp.policies.shuffled import over_shuffles, references
 
     kind = policy_named(policy)
-    manifest = open_cascade(cascade).manifest
-    evidence = load_records(records_file(cascade, records))
-    evidence.require(manifest.fingerprint)
-    sees: GateKind = gate or getattr(kind, "reads", None) or "max_probability"
-    paid = _price(price, network, mistake_s, manifest, exit_ or 0)
-    stream, setting = _problem(evidence, manifest, split, paid, sees, plan, exit_, published)
-    setting = replace(setting, budget=budget, mistake_costs=mistake_costs)
-    costs = Costs.of_setting(setting)
-    telling = Telling(FeedbackKind[feedback.upper()], audit_share, delay)
+    prices = Prices(
+        price, network, mistake_s, layer_costs, mistake_costs, budget, latency_s, deadline_s, late_price
+    )  # fmt: skip
+    case = prepare(kind, Samples(cascade, records, split, exit_, plan, gate, published), prices)
+    telling = telling_of(kind, feedback, audit_share, label_share, delay)
+    problem = (case.setting, case.stream, case.costs, shuffles, seed)
     with progress_bar("replaying") as progress:
-        outcome = over_shuffles(
-            kind, setting, stream, costs, shuffles, seed, telling=telling, published=published, progress=progress
-        )
-    known = references(stream, costs, published=published)
+        outcome = over_shuffles(kind, *problem, telling=telling, published=published, progress=progress)
+    known = references(case.stream, case.costs, published=published)
     if json:
-        print_json(
-            {
-                "policy": policy,
-                "cascade": manifest.name,
-                "split": split,
-                "rows": len(stream),
-                "exits": stream.exits,
-                "shuffles": shuffles,
-                "seed": seed,
-                "price": paid,
-                "sees": sees,
-                "feedback": feedback,
-                "published": published,
-                "how": "replayed",
-                **_numbers(outcome, known),
-            }
-        )
+        asked = {"policy": policy, "cascade": case.name, "split": split, "rows": len(case.stream)}
+        asked |= {"exits": case.stream.exits, "shuffles": shuffles, "seed": seed, "price": case.setting.price}
+        asked |= {"layer_costs": case.setting.layer_costs, "deadline_s": deadline_s, "sees": case.sees}
+        print_json(asked | _told(telling) | {"published": published, "how": "replayed"} | _numbers(outcome, known))
         return
     from offramp.reporting.policies import policy_table
 
-    console.print(
-        policy_table(policy, outcome, known, f"{manifest.name}, {len(stream):,} {split} rows, price {paid:.3g}")
-    )
+    where = f"{case.name}, {len(case.stream):,} {split} rows, price {case.setting.price:.3g}"
+    console.print(policy_table(policy, outcome, known, where))
 
 
-def _price(
-    price: float | None, network: Path | None, mistake_s: float | None, manifest: Manifest, exit_index: int
-) -> float:
-    """The one given, or what the tensors behind an exit cost on the first link."""
-    from offramp.cascade.cuts import row_bytes
-    from offramp.errors import ConfigError
-    from offramp.links.network import load_network
-    from offramp.policies.pricing import MistakeWorth, prices_over
-
-    if (price is None) == (network is None) or (network is None) != (mistake_s is None):
-        raise ConfigError("say what going on costs: --price, or --network together with --mistake-s")
-    if price is not None:
-        return price
-    assert network is not None
-    links = load_network(network).links
-    if not links:
-        raise ConfigError(f"{network.name}: the network has no link that a price could come from; give --price")
-    early = len(manifest.exit_segments) - 1
-    if not 0 <= exit_index < early:
-        raise ConfigError(f"there is no early exit {exit_index}; {manifest.name!r} has {early}")
-    payload = row_bytes(manifest.tensors_at(manifest.exit_segments[exit_index] + 1))
-    if payload is None:
-        raise ConfigError("the tensors that go on have no fixed size, so their bytes are not known; give --price")
-    return float(prices_over(links[0], [payload], MistakeWorth(latency_s=mistake_s))[0])
+def _told(telling: Telling) -> dict[str, object]:
+    return {
+        "feedback": telling.feedback.name.lower(),
+        "audit_share": telling.audit_share,
+        "label_share": telling.label_share,
+        "delay": telling.delay,
+    }
 
 
 def _numbers(outcome: Outcome, known: Sequence[Reference]) -> dict[str, object]:
@@ -136,52 +96,9 @@ def _numbers(outcome: Outcome, known: Sequence[Reference]) -> dict[str, object]:
 
     from offramp.policies.regret import Band
 
-    names = ("cost", "accuracy", "went_on", "audited")
+    names = ("cost", "accuracy", "went_on", "audited", "labelled")
     return {
         **{name: asdict(Band.of(getattr(outcome, name))) for name in names},
         "references": [asdict(one) for one in known],
         "regret": {one.name: asdict(outcome.regret(one.cost)) for one in known if one.name in ("fixed", "oracle")},
     }
-
-
-def _problem(
-    evidence: Records,
-    manifest: Manifest,
-    split: str,
-    price: float,
-    sees: GateKind,
-    plan: Path | None,
-    exit_index: int | None,
-    published: bool,
-) -> tuple[Stream, Setting]:
-    """The samples, and what the policy starts from."""
-    from offramp.cli.common import fit_kind
-    from offramp.errors import ConfigError, NotEnoughSamples
-    from offramp.planning.plan import load_plan
-    from offramp.policies.setting import Setting
-    from offramp.policies.stream import stream_of
-    from offramp.policies.two_stage import two_stage
-    from offramp.records.fit_gates import choosing_rows
-
-    if split == "tune":
-        raise ConfigError("the tune rows are what the policy begins from; replay calibrate or test rows")
-    degrees = manifest.calibration.temperatures
-    thresholds: tuple[float | None, ...] = (None,) * (evidence.exits - 1)
-    if plan is None:
-        gates = fit_kind(sees, evidence, degrees)
-    else:
-        followed = load_plan(plan)
-        followed.require(manifest.fingerprint)
-        degrees, thresholds, gates = followed.temperatures, followed.thresholds, followed.scores or None
-    stream = stream_of(evidence.on(split), temperatures=degrees, gates=gates)
-    try:
-        tune = stream_of(choosing_rows(evidence, gates), temperatures=degrees, gates=gates)
-    except NotEnoughSamples:  # a policy that needs them says so
-        tune = None
-    if exit_index is not None:
-        stream, tune = two_stage(stream, exit_index), None if tune is None else two_stage(tune, exit_index)
-        thresholds = thresholds[exit_index : exit_index + 1]
-    if tune is not None and published:
-        tune = tune.published()
-    rows = None if tune is None else tune.labelled
-    return stream, Setting(thresholds, price, horizon=len(stream), classes=evidence.classes, rows=rows)

@@ -30,15 +30,23 @@ class Telling:
     feedback : what there is to tell
     audit_share : of the samples that stop early
     delay : samples that pass before feedback arrives
+    label_share : of the samples that the last exit answered, audited or gone on, that a policy of audits is told the
+        truth of
+
+    Raises
+    ------
+    ConfigError : a share outside [0, 1], or a delay below 0
     """
 
     feedback: FeedbackKind = FeedbackKind.TRUTH
     audit_share: float = 0.0
     delay: int = 0
+    label_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.audit_share <= 1.0:
-            raise ConfigError(f"the share of audits must lie in [0, 1], not {self.audit_share}")
+        for name, share in (("audits", self.audit_share), ("labels", self.label_share)):
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"the share of {name} must lie in [0, 1], not {share}")
         if self.delay < 0:
             raise ConfigError(f"feedback cannot arrive before its sample: the delay must not be below 0: {self.delay}")
 
@@ -53,12 +61,14 @@ class Outcome:
     accuracy : share of right answers
     went_on : share of samples that did not stop at the exit they came to
     audited : share of samples sent on to learn from
+    labelled : share of samples whose truth was told with an audit
     """
 
     cost: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     went_on: NDArray[np.float64]
     audited: NDArray[np.float64]
+    labelled: NDArray[np.float64]
 
     def regret(self, against: float) -> Band:
         """How much more than so much per sample was paid."""
@@ -120,6 +130,7 @@ def over_shuffles(
             delay=told.delay,
             audit_share=told.audit_share,
             audit_seed=int(orders.audit_seed[number]),
+            label_share=told.label_share,
         )
         rows.append(_row(found, stream, shown, costs))
         if progress is not None:
@@ -158,10 +169,12 @@ def _together(
     exits = replay_many(policies, shown, orders.order, orders.policy_seed)
     each = costs.of_paths(shown)[0][exits, orders.order].mean(1)
     accuracy = stream.right[exits, orders.order].mean(1)
-    return Outcome(each, accuracy, (exits > 0).mean(1), np.zeros(len(orders)))
+    nobody = np.zeros(len(orders))
+    return Outcome(each, accuracy, (exits > 0).mean(1), nobody, nobody)
 
 
 def _row(found: PolicyReplay, stream: Stream, shown: Stream, costs: Costs) -> tuple[float, ...]:
     right = found.label == stream.truth[found.row]
     goes_on = (found.exit > found.begin) | (found.begin > 0)
-    return costs.account(found, shown).mean, float(right.mean()), float(goes_on.mean()), float(found.audited.mean())
+    shares = (float(one.mean()) for one in (right, goes_on, found.audited, found.labelled))
+    return costs.account(found, shown).mean, *shares

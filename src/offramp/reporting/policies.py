@@ -42,6 +42,8 @@ def policy_table(name: str, outcome: Outcome, known: Sequence[Reference], where:
     table.add_row(name, *_costs(Band.of(outcome.cost)), *shares, style="bold")
     if outcome.audited.any():
         table.add_row("audited besides", "", "", "", percent(outcome.audited.mean()))
+    if outcome.labelled.any():
+        table.add_row("told the truth of", "", "", "", percent(outcome.labelled.mean()))
     for one in known:
         table.add_row(_WORDS[one.name], f"{100 * one.cost:.2f}", "", percent(one.accuracy), percent(one.went_on))
     table.add_section()
