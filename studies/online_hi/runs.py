@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.policies.base import FeedbackKind, Policy
-from offramp.policies.fast.replay import replay_many, supports
+from offramp.policies.fast.replay import answer_many, supports
 from offramp.policies.guarded_gain import GuardedGain
 from offramp.policies.h2t2 import H2T2
 from offramp.policies.hedge_hi import HedgeHI
@@ -42,11 +42,10 @@ KINDS: tuple[type[Policy], ...] = (
 
 
 class Shuffles(NamedTuple):
-    """Over how many shuffles the policies that are replayed together, ours, and the others run."""
+    """Over how many shuffles the policies that are replayed together, and ours, run."""
 
     together: int = 20
     ours: int = 20
-    others: int = 3
 
 
 class Decisions(NamedTuple):
@@ -146,10 +145,11 @@ def _decisions(
     if supports(kind):
         seeds = np.tile(np.arange(len(order)), len(settings))
         policies = [kind.start(setting, seed) for setting in settings for seed in range(len(order))]
-        exits = replay_many(policies, pool, np.tile(order, (len(settings), 1)), seeds)
+        exits, answers = answer_many(policies, pool, np.tile(order, (len(settings), 1)), seeds)
         on = exits.reshape(len(settings), *order.shape) > 0
-        return Decisions(on, np.zeros((1, 1, 1), bool))
-    order = order[: counts.ours if kind is GuardedGain else counts.others]
+        answered = None if answers is None else answers.astype(np.int16).reshape(on.shape)
+        return Decisions(on, np.zeros((1, 1, 1), bool), answered)
+    order = order[: counts.ours]
     shape = (len(settings), *order.shape)
     on, audited, said = np.empty(shape, bool), np.empty(shape, bool), np.empty(shape, np.int16)
     for index, setting in enumerate(settings):

@@ -11,16 +11,15 @@ from offramp.errors import RecordMismatch
 from offramp.policies.guarded_gain import GuardedGain
 from offramp.policies.hi_lcb import HILCB
 from offramp.policies.hil_f import HilF
-from offramp.policies.hil_n import HilN
 from studies.online_hi.claims import orderings, ours_near_the_best, within_the_margin
 from studies.online_hi.growth import HORIZONS, growth
-from studies.online_hi.runs import AUDITS, KINDS, LABELLED, OURS, PRICES, Costs, Shuffles, run_problem
+from studies.online_hi.runs import AUDITS, LABELLED, OURS, PRICES, Costs, Shuffles, run_problem
 from studies.online_hi.streams import CASES, EXAMPLES, SHIFTS, Case, load_cases
 from studies.row import StudyRow
 
 __all__ = ["study"]
 
-SHIFTED = Shuffles(8, 8, 0)
+SHIFTED = Shuffles(8, 8)
 
 
 def study(
@@ -95,6 +94,5 @@ def _costs(costs: Costs, setting: str, counts: Shuffles) -> Iterator[StudyRow]:
 
 
 def _how(counts: Shuffles) -> str:
-    others = {kind.name for kind in KINDS} - {HilF.name, HilN.name, OURS, HILCB.name, "hi-lcb-lite"}
-    fewer = f" ({counts.others} for {', '.join(sorted(others))})" if counts.others else ""
+    fewer = f" ({counts.ours} for {OURS})" if counts.ours != counts.together else ""
     return f"replayed, means over {counts.together} shuffles{fewer}; feedback comes at once"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.policies import OTHERS, OURS, SIMPLE
+from benchmarks.policies import OTHERS, OURS, SIMPLE, TOGETHER
 from benchmarks.runner import run_benchmark
 from offramp.policies import registry
 
@@ -24,3 +24,6 @@ def test_policies_have_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
         assert rows[f"{name}, decisions one at a time"].ours > 0
     assert "kB of JSON" in rows["guarded-gain, a decision at t = 10,000 against t = 1,000"].notes
     assert rows["hil-f, replay over 2 shuffles"].unit == "1/s"
+    for name in TOGETHER:
+        against = rows[f"{name}, replay over 2 shuffles against one sample at a time"]
+        assert (against.ratio > 0, against.notes) == (True, "of the exits 100 % are the same")

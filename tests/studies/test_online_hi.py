@@ -22,7 +22,7 @@ from studies.online_hi.study import study
 from tests.policies.instances import calibrated
 from tests.support.instances import make_records
 
-FEW = Shuffles(2, 2, 1)
+FEW = Shuffles(2, 2)
 PLAIN = Case("made up", "near", "far")
 SHIFTED = replace(PLAIN, name="made up, moved", shift="noise")
 
@@ -88,7 +88,11 @@ def test_costs_of_policies_are_those_of_the_replay(examples: Path) -> None:
         paid = np.where(found.exit > 0, 0.2, 0.0) + (found.label != truth)
         assert costs.means["hil-n"][2, 0] == pytest.approx(paid.mean())
     assert charged.means[OURS].shape == (len(PRICES), 2)
-    assert charged.means["hedge-hi"].shape == (len(PRICES), 1)
+    assert charged.means["hedge-hi"].shape == (len(PRICES), 2)
+    h2t2 = next(kind for kind in KINDS if kind.name == "h2t2")
+    said = replay(h2t2.start(Setting((0.5,), price=0.2, horizon=600), 0), stream)
+    paid = np.where(said.exit > 0, 0.2, 0.0) + (said.label != stream.truth)
+    assert charged.means["h2t2"][2, 0] == pytest.approx(paid.mean())
 
 
 def test_regret_is_that_of_a_policy_started_for_each_horizon(examples: Path) -> None:
@@ -110,7 +114,7 @@ def test_regret_is_that_of_a_policy_started_for_each_horizon(examples: Path) -> 
 
 
 def test_the_study_on_made_up_records(examples: Path) -> None:
-    rows = {row.name: row for row in study(examples, (PLAIN,), (SHIFTED,), FEW, Shuffles(2, 2, 0), (100, 200))}
+    rows = {row.name: row for row in study(examples, (PLAIN,), (SHIFTED,), FEW, Shuffles(2, 2), (100, 200))}
     assert "remote errors charged, made up, price 0.2: guarded-gain" in rows
     assert rows["remote errors charged: ours best or within 1 %"].unit == "of 5"
     assert rows["shift in the middle: ours within its margin"].unit == "of 5"

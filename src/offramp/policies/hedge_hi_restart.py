@@ -11,9 +11,10 @@ from offramp.policies.exploring import BITS
 from offramp.policies.hedge_hi import HedgeHI
 from offramp.policies.learner import HORIZON, tuned_exploration
 
-__all__ = ["HedgeHIRestart"]
+__all__ = ["FIRST", "HedgeHIRestart"]
 
-_FIRST = 64  # samples of the first epoch
+#: samples of the first epoch
+FIRST = 64
 
 
 class HedgeHIRestart(HedgeHI):
@@ -45,9 +46,9 @@ class HedgeHIRestart(HedgeHI):
         super().__init__(price, horizon, bits, seed)
         #: restarts so far
         self.epoch = 0
-        self._left = _FIRST
+        self._left = FIRST
         self._seen: set[float] = {1.0}
-        self.exploration, self.eta = tuned_exploration(_FIRST, price, math.log(2.0))
+        self.exploration, self.eta = tuned_exploration(FIRST, price, math.log(2.0))
 
     def _meets(self, at: int) -> None:
         if not self._left:
@@ -58,7 +59,7 @@ class HedgeHIRestart(HedgeHI):
 
     def _restart(self) -> None:
         self.epoch += 1
-        self._left = _FIRST << self.epoch
+        self._left = FIRST << self.epoch
         edges = sorted(self._seen)
         self._pieces.take({"edges": edges, "log_weights": np.zeros(len(edges)).tolist()})
         self.exploration, self.eta = tuned_exploration(self._left, self.price, math.log(max(2, len(edges))))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from offramp.errors import ConfigError
 from offramp.policies.base import FeedbackKind, Policy
 from offramp.policies.costs import Costs
-from offramp.policies.fast.replay import replay_many, supports
+from offramp.policies.fast.replay import answer_many, supports
 from offramp.policies.orders import Orders
 from offramp.policies.regret import Band, best_fixed
 from offramp.policies.replay import PolicyReplay, replay
@@ -97,7 +97,7 @@ def over_shuffles(
     published: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
-    """Replay a fresh policy over every shuffle; all of them together where `replay_many` knows how.
+    """Replay a fresh policy over every shuffle; all of them together where `answer_many` knows how.
 
     Parameters
     ----------
@@ -166,11 +166,21 @@ def _together(
 ) -> Outcome:
     """All shuffles at once."""
     policies = [kind.start(setting, seed=seed) for seed in orders.policy_seed.tolist()]
-    exits = replay_many(policies, shown, orders.order, orders.policy_seed)
+    exits, said = answer_many(policies, shown, orders.order, orders.policy_seed)
+    if said is not None:
+        whole = (_whole(*one, stream) for one in zip(orders.order, exits, said, strict=True))
+        return Outcome(*np.array([_row(found, stream, shown, costs) for found in whole], np.float64).T)
     each = costs.of_paths(shown)[0][exits, orders.order].mean(1)
     accuracy = stream.right[exits, orders.order].mean(1)
     nobody = np.zeros(len(orders))
     return Outcome(each, accuracy, (exits > 0).mean(1), nobody, nobody)
+
+
+def _whole(row: NDArray[np.intp], exits: NDArray[np.int8], said: NDArray[np.intp], stream: Stream) -> PolicyReplay:
+    """The replay of one shuffle in which nobody was audited."""
+    nobody = np.zeros(len(row), bool)
+    left = exits.astype(np.intp)
+    return PolicyReplay(row, np.zeros_like(left), left, said, said == stream.truth[row], nobody, nobody)
 
 
 def _row(found: PolicyReplay, stream: Stream, shown: Stream, costs: Costs) -> tuple[float, ...]:

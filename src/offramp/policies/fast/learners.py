@@ -6,13 +6,13 @@ are the same numbers but for rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
 from offramp.policies.fast.draws import BLOCK, ManyDraws
+from offramp.policies.fast.rows import Exits, Rows, Seeds, blocks, levels, of_all, prices, same
 from offramp.policies.fast.weights import ManyWeights
 from offramp.policies.hi_lcb import HILCBLite
 from offramp.policies.hil_f import HilF
@@ -21,10 +21,7 @@ from offramp.policies.stream import Stream
 
 __all__ = ["hi_lcb_exits", "hil_f_exits", "hil_n_exits"]
 
-Exits = NDArray[np.int8]
-Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
-Seeds = NDArray[np.int64]
+_BITS = "confidences rounded to the same bits"
 
 
 def hil_f_exits(policies: Sequence[HilF], stream: Stream, order: Rows, seeds: Seeds) -> Exits:
@@ -41,15 +38,15 @@ def hil_f_exits(policies: Sequence[HilF], stream: Stream, order: Rows, seeds: Se
     ------
     ConfigError : confidences are not rounded to the same bits
     """
-    weights, draws = ManyWeights(_bits(policies), len(order)), ManyDraws(seeds)
-    eta = np.array([policy.eta for policy in policies])
+    weights, draws = ManyWeights(same(policies, "bits", _BITS), len(order)), ManyDraws(seeds)
+    eta = of_all(policies, "eta")
     wrong = stream.predicted[0] != stream.truth
     exits = np.empty(order.T.shape, np.int8)
-    for begin, rows in _blocks(order, BLOCK):
+    for begin, rows in blocks(order, BLOCK):
         drawn = draws.block()
         weights.settle()
-        factor = np.exp(eta * (_prices(policies, stream, rows) - wrong[rows]))
-        at = _at(stream, rows, weights.size)
+        factor = np.exp(eta * (prices(policies, stream, rows) - wrong[rows]))
+        at = levels(stream, rows, weights.size)
         for step in range(len(rows)):
             place = weights.below(at[step])
             exits[begin + step] = drawn[step] >= place.weight
@@ -59,17 +56,17 @@ def hil_f_exits(policies: Sequence[HilF], stream: Stream, order: Rows, seeds: Se
 
 def hil_n_exits(policies: Sequence[HilN], stream: Stream, order: Rows, seeds: Seeds) -> Exits:
     """(s, n) exits of HIL-N; parameters as of `hil_f_exits`."""
-    weights, draws = ManyWeights(_bits(policies), len(order)), ManyDraws(seeds)
-    eta, exploration = np.array([(policy.eta, policy.exploration) for policy in policies]).T
+    weights, draws = ManyWeights(same(policies, "bits", _BITS), len(order)), ManyDraws(seeds)
+    eta, exploration = of_all(policies, "eta"), of_all(policies, "exploration")
     wrong = stream.predicted[0] != stream.predicted[-1]
     exits = np.empty(order.T.shape, np.int8)
-    for begin, rows in _blocks(order, BLOCK // 2):  # a sample takes two draws
+    for begin, rows in blocks(order, BLOCK // 2):  # a sample takes two draws
         drawn = draws.block()
         weights.settle()
-        explores = drawn[1::2][: len(rows)] < exploration
-        gain = eta * (_prices(policies, stream, rows) - wrong[rows]) / exploration
+        explores = np.asarray(drawn[1::2][: len(rows)] < exploration)
+        gain = eta * (prices(policies, stream, rows) - wrong[rows]) / exploration
         factor = np.exp(np.where(explores, gain, 0.0))
-        at = _at(stream, rows, weights.size)
+        at = levels(stream, rows, weights.size)
         some = explores.any(1)
         for step in range(len(rows)):
             place = weights.below(at[step])
@@ -94,9 +91,9 @@ def hi_lcb_exits(policies: Sequence[HILCBLite], stream: Stream, order: Rows, see
     mean, width, counts, agreed = np.full(shape, -1.0), np.zeros(shape), np.zeros(shape), np.zeros(shape)
     right = (stream.predicted[0] == stream.predicted[-1]).astype(np.float64)
     exits = np.empty(order.T.shape, np.int8)
-    for begin, rows in _blocks(order, BLOCK):
-        price = _prices(policies, stream, rows)
-        at = np.minimum(_at(stream, rows, bins), bins - 1)
+    for begin, rows in blocks(order, BLOCK):
+        price = prices(policies, stream, rows)
+        at = np.minimum(levels(stream, rows, bins), bins - 1)
         scales = np.sqrt(first.alpha * np.log(begin + 1.0 + np.arange(len(rows)))).tolist()
         for step, scale in enumerate(scales):
             here = at[step]
@@ -116,28 +113,3 @@ def hi_lcb_exits(policies: Sequence[HILCBLite], stream: Stream, order: Rows, see
                 mean[place] = agreed[place] / seen
                 width[place] = 1.0 / np.sqrt(seen)
     return exits.T
-
-
-def _blocks(order: Rows, most: int) -> Iterator[tuple[int, Rows]]:
-    """Begin and (b, s) rows of blocks of samples."""
-    for begin in range(0, order.shape[1], most):
-        yield begin, np.ascontiguousarray(order[:, begin : begin + most].T)
-
-
-def _prices(policies: Sequence[HilF | HilN | HILCBLite], stream: Stream, rows: Rows) -> Floats:
-    """(b, s) of going on."""
-    if stream.price is not None:
-        return np.asarray(stream.price[rows], np.float64)
-    return np.broadcast_to(np.array([policy.price for policy in policies]), rows.shape)
-
-
-def _at(stream: Stream, rows: Rows, size: int) -> Rows:
-    """Which of so many steps of confidence each row is on."""
-    return np.asarray((stream.confidence[0].astype(np.float64) * size).astype(np.intp)[rows])
-
-
-def _bits(policies: Sequence[HilF | HilN]) -> int:
-    bits = {policy._settings["bits"] for policy in policies}
-    if len(bits) != 1 or None in bits:
-        raise ConfigError("learners over many shuffles round confidences to the same bits in all of them")
-    return int(bits.pop())

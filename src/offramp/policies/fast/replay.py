@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
 from offramp.policies.base import Policy
+from offramp.policies.fast.h2t2 import h2t2_answers
+from offramp.policies.fast.hedge import hedge_hi_exits, hedge_hi_restart_exits
 from offramp.policies.fast.learners import hi_lcb_exits, hil_f_exits, hil_n_exits
+from offramp.policies.fast.lyapunov import lyapunov_exp4_exits
+from offramp.policies.fast.rows import Exits, Rows
 from offramp.policies.fast.thresholds import threshold_exits
 from offramp.policies.fixed import FixedGates
 from offramp.policies.gain import GainDecider
+from offramp.policies.h2t2 import H2T2
+from offramp.policies.hedge_hi import HedgeHI
+from offramp.policies.hedge_hi_restart import HedgeHIRestart
 from offramp.policies.hi_lcb import HILCB, HILCBLite
 from offramp.policies.hil_f import HilF
 from offramp.policies.hil_n import HilN
 from offramp.policies.hindsight import HindsightThreshold
+from offramp.policies.lyapunov_exp4 import LyapunovExp4
 from offramp.policies.stream import Stream
 
-__all__ = ["replay_many", "supports"]
-
-Exits = NDArray[np.int8]
-Rows = NDArray[np.intp]
+__all__ = ["answer_many", "replay_many", "supports"]
 
 
 def supports(kind: type[Policy]) -> bool:
@@ -34,7 +39,7 @@ def supports(kind: type[Policy]) -> bool:
     >>> supports(HilF), supports(Policy)
     (True, False)
     """
-    return kind in _KINDS
+    return kind in _KINDS or kind is H2T2
 
 
 def replay_many(policies: Sequence[Policy], stream: Stream, order: Rows, seeds: NDArray[np.int64]) -> Exits:
@@ -60,6 +65,24 @@ def replay_many(policies: Sequence[Policy], stream: Stream, order: Rows, seeds: 
     >>> replay_many([FixedGates([0.5])] * 2, stream, np.array([[0, 1], [1, 0]]), np.zeros(2, int)).tolist()
     [[0, 1], [1, 0]]
     """
+    return answer_many(policies, stream, order, seeds)[0]
+
+
+def answer_many(
+    policies: Sequence[Policy], stream: Stream, order: Rows, seeds: NDArray[np.int64]
+) -> tuple[Exits, NDArray[np.intp] | None]:
+    """`replay_many`, and (s, n) what was said where that is not always what the exit says.
+
+    Raises
+    ------
+    ConfigError : as `replay_many`
+
+    Examples
+    --------
+    >>> stream = Stream(np.array([[0.9], [0.8]]), np.array([[1], [0]]), np.array([1]))
+    >>> answer_many([FixedGates([0.5])], stream, np.array([[0]]), np.zeros(1, int))
+    (array([[0]], dtype=int8), None)
+    """
     kind = type(policies[0])
     if not supports(kind) or any(type(policy) is not kind for policy in policies):
         raise ConfigError(f"only policies of one kind that is known can be replayed together, not {kind.name}")
@@ -67,7 +90,9 @@ def replay_many(policies: Sequence[Policy], stream: Stream, order: Rows, seeds: 
         raise ConfigError(
             f"{len(order)} shuffles need as many policies and seeds, not {len(policies)} and {len(seeds)}"
         )
-    return _KINDS[kind](policies, stream, order, seeds)
+    if kind is H2T2:
+        return h2t2_answers(cast("Sequence[H2T2]", policies), stream, order, seeds)
+    return _KINDS[kind](policies, stream, order, seeds), None
 
 
 def _fixed(policies: Sequence[FixedGates], stream: Stream, order: Rows, seeds: NDArray[np.int64]) -> Exits:
@@ -88,8 +113,11 @@ _KINDS: dict[type[Policy], Callable[[Any, Stream, Rows, NDArray[np.int64]], Exit
     FixedGates: _fixed,
     HindsightThreshold: _fixed,
     GainDecider: _gain,
+    HedgeHI: hedge_hi_exits,
+    HedgeHIRestart: hedge_hi_restart_exits,
     HilF: hil_f_exits,
     HilN: hil_n_exits,
     HILCB: hi_lcb_exits,
     HILCBLite: hi_lcb_exits,
+    LyapunovExp4: lyapunov_exp4_exits,
 }

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ManyWeights", "Place"]
+__all__ = ["LEAST", "ManyWeights", "Place"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-_LEAST = 1e-250
+#: no weight falls below it
+LEAST = 1e-250
 
 
 class Place(NamedTuple):
@@ -98,5 +99,5 @@ class ManyWeights:
     def settle(self) -> None:
         """Keep every weight above 0; call it now and then."""
         for weights in (self._blocks, self._within):
-            np.maximum(weights, _LEAST, out=weights)
+            np.maximum(weights, LEAST, out=weights)
             weights /= weights.sum(1, keepdims=True)
