@@ -11,10 +11,12 @@ from offramp.policies.checks import checked_confidence, checked_price
 from offramp.policies.learner import Learner, differs
 from offramp.policies.setting import Setting
 
-__all__ = ["HILCB", "HILCBLite"]
+__all__ = ["ALPHA", "BINS", "HILCB", "HILCBLite"]
 
-_BINS = 20
-_ALPHA = 0.52
+#: of equal width in confidence
+BINS = 20
+#: of the widths of the bounds
+ALPHA = 0.52
 
 
 class HILCBLite(Learner):
@@ -48,7 +50,7 @@ class HILCBLite(Learner):
     name = "hi-lcb-lite"
     feedback = FeedbackKind.ANSWERS
 
-    def __init__(self, price: float = 0.0, bins: int = _BINS, alpha: float = _ALPHA, seed: int = 0) -> None:
+    def __init__(self, price: float = 0.0, bins: int = BINS, alpha: float = ALPHA, seed: int = 0) -> None:
         if bins < 1 or not alpha > 0.5:
             raise ConfigError(f"policy {self.name!r} needs bins and an alpha above 1/2, not {bins} and {alpha}")
         super().__init__(seed, {"price": price, "bins": bins, "alpha": alpha})

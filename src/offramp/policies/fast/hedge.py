@@ -72,7 +72,7 @@ def _walk(experts: ManyExperts, at: Rows, drawn: Floats, exploration: Floats, ga
     experts.settle()
     explores = np.asarray(drawn[1::2][: len(at)] < exploration)
     factor = np.exp(np.where(explores, gain, 0.0))
-    some = explores.any(1)
+    some = np.asarray(explores.any(1))
     exits = np.empty(at.shape, np.int8)
     for step, here in enumerate(at):
         if meets:

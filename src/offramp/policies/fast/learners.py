@@ -67,7 +67,7 @@ def hil_n_exits(policies: Sequence[HilN], stream: Stream, order: Rows, seeds: Se
         gain = eta * (prices(policies, stream, rows) - wrong[rows]) / exploration
         factor = np.exp(np.where(explores, gain, 0.0))
         at = levels(stream, rows, weights.size)
-        some = explores.any(1)
+        some = np.asarray(explores.any(1))
         for step in range(len(rows)):
             place = weights.below(at[step])
             exits[begin + step] = (drawn[2 * step] >= place.weight) | explores[step]
