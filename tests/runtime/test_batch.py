@@ -19,8 +19,8 @@ from offramp.planning.replay import replay_exits
 from offramp.runtime.answering import Answering
 from offramp.runtime.limits import Limits
 from offramp.runtime.tier import Tier, TierRun
-from tests.runtime.test_batcher import held, request
 from tests.runtime.test_gates import ask
+from tests.runtime.waiting import held, request
 from tests.support.gated import TIERS, Gated, make_gated
 from tests.support.onnx_models import digits_net
 
