@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 
-from offramp.errors import ConfigError
+from offramp.entry_points import entries_of, kind_named
 from offramp.policies.base import Policy
 
 __all__ = ["policy_named", "policy_names"]
 
-_GROUP = "offramp.policies"
 
-
-@cache
-def _found() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name)}
+def _found() -> Mapping[str, EntryPoint]:
+    return entries_of("offramp.policies")
 
 
 def policy_names() -> tuple[str, ...]:
@@ -36,12 +32,4 @@ def policy_named(name: str) -> type[Policy]:
     >>> policy_named("fixed").name
     'fixed'
     """
-    entry = _found().get(name)
-    if entry is None:
-        near = get_close_matches(name, policy_names(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"unknown policy {name!r}; {hint}installed are {', '.join(policy_names())}")
-    kind = entry.load()
-    if not (isinstance(kind, type) and issubclass(kind, Policy) and kind.name == name):
-        raise ConfigError(f"policy {name!r}: the entry point {entry.value} is no Policy of that name; fix its package")
-    return kind
+    return kind_named(name, Policy, _found())
