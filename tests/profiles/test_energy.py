@@ -138,7 +138,7 @@ def test_files(tmp_path: Path) -> None:
         energy_model(tmp_path / "none.toml")
     file = tmp_path / "mine.toml"
     file.write_text("name = ")
-    with pytest.raises(ConfigError, match="no valid TOML"):
+    with pytest.raises(ConfigError, match="not valid TOML"):
         energy_model(file)
     other = tmp_path / "mine.json"
     other.write_text(json.dumps(model().model_dump() | {"sources": {}}))

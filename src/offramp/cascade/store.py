@@ -29,6 +29,7 @@ from offramp.cascade.precision import precision_at, segments_of
 from offramp.cascade.segment import Segment
 from offramp.cascade.text import InputReader, Tokenizer
 from offramp.errors import CascadeError
+from offramp.files import first_fault
 
 __all__ = ["Cascade", "open_cascade", "save_cascade", "sha256_of_file", "write_bytes_atomic", "write_text_atomic"]
 
@@ -252,9 +253,7 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise CascadeError(f"{file}: {where}: {first['msg']}; build the cascade again") from error
+        raise CascadeError(f"{file}: {first_fault(error, 'top level')}; build the cascade again") from error
 
 
 def save_cascade(path: str | Path, manifest: Manifest, files: Mapping[str, bytes], overwrite: bool = False) -> Cascade:

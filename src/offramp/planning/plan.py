@@ -24,6 +24,7 @@ from offramp.confidence.certificate import Certificate
 from offramp.confidence.gates.base import Gate
 from offramp.confidence.gates.scoring import check_gates, scoring_gates
 from offramp.errors import CertificateError, ConfigError, RecordMismatch
+from offramp.files import first_fault
 from offramp.planning.gate_spec import GateSpec
 from offramp.planning.objective import Objective
 from offramp.records.variant import VariantName
@@ -220,9 +221,7 @@ class Plan(_Value):
             stored = body.pop("plan_id", None)
             plan = cls.model_validate(body)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "plan"
-            raise ConfigError(f"{where}: {place}: {first['msg']}; run 'offramp plan' again") from error
+            raise ConfigError(f"{where}: {first_fault(error, 'plan')}; run 'offramp plan' again") from error
         except (ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"{where}: not a plan file ({error}); run 'offramp plan' again") from error
         if stored is not None and stored != plan.plan_id:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from offramp.cascade.store import write_text_atomic
-from offramp.errors import ConfigError
+from offramp.files import read_model
 from offramp.planning.plan import Plan
 
 __all__ = ["Candidate", "FrontPoint", "SearchResult", "Sensitivity", "load_search_result"]
@@ -73,10 +73,5 @@ def load_search_result(path: str | Path) -> SearchResult:
     ------
     ConfigError : missing or damaged
     """
-    file = Path(path)
-    try:
-        return SearchResult.model_validate_json(file.read_text())
-    except OSError as error:
-        raise ConfigError(f"{file}: no such search result; 'offramp plan' writes one beside the plan") from error
-    except ValidationError as error:
-        raise ConfigError(f"{file}: not a search result; run 'offramp plan' again") from error
+    missing = "no such search result; 'offramp plan' writes one beside the plan"
+    return read_model(SearchResult, path, missing=missing, again="run 'offramp plan' again")

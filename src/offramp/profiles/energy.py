@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from offramp.errors import ConfigError, RecordMismatch
+from offramp.files import first_fault, read_model, read_toml
 from offramp.profiles.profile import SegmentCost
 
 __all__ = ["EnergyModel", "energy_model", "energy_model_names"]
@@ -171,17 +171,11 @@ def energy_model(name_or_path: str | Path) -> EnergyModel:
 
 
 def _read(file: Path) -> EnergyModel:
-    try:
-        text = file.read_text()
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read the energy model ({error.strerror})") from error
-    try:
-        body: dict[str, Any] = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{file}: no valid {file.suffix[1:].upper()}: {error}") from error
+    what, again = "energy model", "correct the file"
+    if file.suffix == ".json":
+        return read_model(EnergyModel, file, missing=f"cannot read the {what}", again=again)
+    body = read_toml(file, what)
     try:
         return EnergyModel.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(f"{file}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise ConfigError(f"{file}: {first_fault(error)}; {again}") from error

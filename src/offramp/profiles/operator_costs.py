@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from offramp.cascade.store import write_text_atomic
 from offramp.errors import ConfigError, RecordMismatch
+from offramp.files import read_model
 from offramp.profiles.measurements import CascadeMeasurement, CodecMeasurement, SegmentMeasurement
 from offramp.profiles.operators import FEATURES, HEAVY_KINDS, Operator
 from offramp.profiles.profile import MachineInfo, Seconds
@@ -243,12 +244,5 @@ def load_operator_costs(path: str | Path) -> OperatorCosts:
     ------
     ConfigError : missing, damaged, negative or NaN costs, or of a newer version
     """
-    file = Path(path)
-    try:
-        return OperatorCosts.model_validate_json(file.read_text())
-    except OSError as error:
-        raise ConfigError(f"{file}: no such costs; 'offramp profile CASCADE --fit {file.name}' makes them") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(f"{file}: {where}: {first['msg']}; run 'offramp profile --fit' again") from error
+    missing = f"no such costs; 'offramp profile CASCADE --fit {Path(path).name}' makes them"
+    return read_model(OperatorCosts, path, missing=missing, again="run 'offramp profile --fit' again")

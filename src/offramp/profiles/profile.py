@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from offramp.cascade.store import write_text_atomic
-from offramp.errors import ConfigError, RecordMismatch
+from offramp.errors import RecordMismatch
+from offramp.files import read_model
 
 __all__ = ["MachineInfo", "PayloadCost", "Profile", "SegmentCost", "TransportCost", "load_profile"]
 
@@ -144,12 +145,5 @@ def load_profile(path: str | Path) -> Profile:
     ------
     ConfigError : missing, damaged, negative or NaN costs, or of a newer version
     """
-    file = Path(path)
-    try:
-        return Profile.model_validate_json(file.read_text())
-    except OSError as error:
-        raise ConfigError(f"{file}: no such profile; 'offramp profile CASCADE --tier NAME' makes one") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(f"{file}: {where}: {first['msg']}; run 'offramp profile' again") from error
+    missing = "no such profile; 'offramp profile CASCADE --tier NAME' makes one"
+    return read_model(Profile, path, missing=missing, again="run 'offramp profile' again")

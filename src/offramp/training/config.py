@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from offramp.errors import ConfigError
+from offramp.files import read_toml
 from offramp.training.attach import ExitPlacement
 from offramp.training.inputs import ImageInput
 from offramp.training.lowbit.spec import LowBit
@@ -211,12 +211,7 @@ def load_config(path: str | Path) -> BuildConfig:
     ConfigError : the file is missing, no TOML, or a key is unknown, missing or wrong
     """
     file = Path(path)
-    try:
-        body = tomllib.loads(file.read_text())
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read the config ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+    body = read_toml(file, "config")
     try:
         config = BuildConfig.model_validate(body)
     except ValidationError as error:

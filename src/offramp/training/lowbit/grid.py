@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from offramp.errors import ConfigError
+from offramp.files import read_toml
 from offramp.training.config import BuildConfig, ExitConfig, LowBitConfig, Weights, load_config
 
 __all__ = ["ExploreConfig", "GridBuild", "load_explore_config"]
@@ -85,12 +85,9 @@ def load_explore_config(path: str | Path) -> ExploreConfig:
     ConfigError : the file is missing, no TOML, or a key is unknown, missing or wrong
     """
     file = Path(path)
+    body = read_toml(file, "config")
     try:
-        config = ExploreConfig.model_validate(tomllib.loads(file.read_text()))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read the config ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+        config = ExploreConfig.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
