@@ -48,6 +48,10 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+#: starts a server that serves the tail of a cascade, in a folder for what it writes
+Start = Callable[[Cascade, Path], AbstractContextManager[Asked]]
+
+
 def features() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """(1, 16, 32, 32), as they cross the cut: 64 KB."""
     return np.abs(np.random.default_rng(3).normal(0, 1, (1, 16, 32, 32))).astype(np.float32)
@@ -93,22 +97,20 @@ def _plain(cascade: Cascade) -> bytes:
     return message.SerializeToString()
 
 
-@contextmanager
-def _litserve(cascade: Cascade, work: Path) -> Iterator[Asked]:
-    (port,) = free_ports(1)
-    with _script("litserve", "serve_litserve.py", [str(_tail(cascade, work)), str(port)], work) as process:
-        asked = Asked(f"127.0.0.1:{port}", features().tobytes(), ("http",), "/predict", _BINARY)
-        _wait(process, asked, work / "litserve.log")
-        yield asked
+def _scripted(name: str) -> Start:
+    """A server of the environment ``name`` that the script ``serve_NAME.py`` beside this file starts."""
 
+    @contextmanager
+    def start(cascade: Cascade, work: Path) -> Iterator[Asked]:
+        (port,) = free_ports(1)
+        script = Path(__file__).with_name(f"serve_{name}.py")
+        command = [str(python_of(name)), str(script), str(_tail(cascade, work)), str(port)]
+        with _running(name, command, {}, work) as process:
+            asked = Asked(f"127.0.0.1:{port}", features().tobytes(), ("http",), "/predict", _BINARY)
+            _wait(process, asked, work / f"{name}.log")
+            yield asked
 
-@contextmanager
-def _ray(cascade: Cascade, work: Path) -> Iterator[Asked]:
-    (port,) = free_ports(1)
-    with _script("ray", "serve_ray.py", [str(_tail(cascade, work)), str(port)], work) as process:
-        asked = Asked(f"127.0.0.1:{port}", features().tobytes(), ("http",), "/predict", _BINARY)
-        _wait(process, asked, work / "ray.log")
-        yield asked
+    return start
 
 
 @contextmanager
@@ -133,12 +135,12 @@ def _bentoml(cascade: Cascade, work: Path) -> Iterator[Asked]:
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 #: name -> environment, and how it is started
-PEERS: dict[str, tuple[str, Callable[[Cascade, Path], AbstractContextManager[Asked]]]] = {
+PEERS: dict[str, tuple[str, Start]] = {
     "Triton, Python backend": ("triton-server", _triton),
     "MLServer": ("mlserver", _mlserver),
-    "LitServe": ("litserve", _litserve),
+    "LitServe": ("litserve", _scripted("litserve")),
     "BentoML": ("bentoml", _bentoml),
-    "Ray Serve": ("ray", _ray),
+    "Ray Serve": ("ray", _scripted("ray")),
 }
 
 
@@ -146,11 +148,6 @@ def _tail(cascade: Cascade, work: Path) -> Path:
     """The same ONNX file as in the other repositories."""
     (exported,) = export_tails(cascade, MLServerRepository(), work / "models", [CUT])
     return exported.folder / "model.onnx"
-
-
-def _script(environment: str, script: str, arguments: Sequence[str], work: Path) -> AbstractContextManager[_Process]:
-    command = [str(python_of(environment)), str(Path(__file__).with_name(script)), *arguments]
-    return _running(environment, command, {}, work)
 
 
 _Process = subprocess.Popen[bytes]
