@@ -13,8 +13,8 @@ from offramp.confidence.gates.evidence import ExitEvidence
 from offramp.confidence.gates.features import GainFeatures
 from offramp.confidence.scores import softmax
 from offramp.confidence.temperature import fit_temperature
-from offramp.errors import RecordMismatch
 from offramp.records.records import Records, load_records
+from studies.two_stage import require_same_rows
 
 __all__ = ["PROBLEMS", "Problem", "ProblemSpec", "problems"]
 
@@ -89,11 +89,7 @@ def problems(specs: tuple[ProblemSpec, ...] = PROBLEMS) -> Iterator[Problem | st
 
 
 def _problem(near: Records, far: Records, exit_index: int) -> Problem:
-    if near.provenance.data_sha256 != far.provenance.data_sha256 or not np.array_equal(near.row, far.row):
-        raise RecordMismatch(
-            f"records of {near.provenance.cascade!r} and {far.provenance.cascade!r} are not of the same rows; "
-            "record both on the same data with the same split seed"
-        )
+    require_same_rows(near, far)
     tune, pool = near.on("tune"), near.on(*POOL)
     temperature = fit_temperature(tune.logits[exit_index], tune.labels)
     probabilities = softmax(pool.logits[exit_index], temperature)

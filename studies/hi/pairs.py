@@ -13,9 +13,10 @@ from offramp.confidence.gates.evidence import ExitEvidence
 from offramp.confidence.gates.features import GainFeatures
 from offramp.confidence.scores import softmax
 from offramp.confidence.temperature import fit_temperature
-from offramp.errors import NotEnoughSamples, RecordMismatch
+from offramp.errors import NotEnoughSamples
 from offramp.records.records import Records, load_records
 from studies.cascades.superclasses import SUPERCLASS
+from studies.two_stage import require_same_rows
 
 __all__ = ["PAIRS", "Pair", "PairSpec", "pairs"]
 
@@ -100,11 +101,7 @@ def pairs(specs: tuple[PairSpec, ...] = PAIRS) -> Iterator[Pair | str]:
 
 def _pair(spec: PairSpec) -> Pair:
     near, far = load_records(_file(spec.near)), load_records(_file(spec.far))
-    if near.provenance.data_sha256 != far.provenance.data_sha256 or not np.array_equal(near.row, far.row):
-        raise RecordMismatch(
-            f"records of {near.provenance.cascade!r} and {far.provenance.cascade!r} are not of the same rows; "
-            "record both on the same data with the same split seed"
-        )
+    require_same_rows(near, far)
     here, labels = _scores(near, 0, spec.coarse)
     later, _ = _scores(far, -1, spec.coarse)
     pool, tune = np.isin(near.split, POOL), near.split == "tune"
