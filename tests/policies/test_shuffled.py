@@ -41,6 +41,19 @@ def test_the_same_seed_gives_the_same_numbers_and_another_other_ones() -> None:
     assert (one.audited > 0).all()
 
 
+def test_labels_are_told_of_a_share_of_what_the_last_exit_answered() -> None:
+    told = [Telling(FeedbackKind.AUDITS, audit_share=0.5, label_share=share) for share in (0.0, 0.5, 1.0)]
+    none, some, every = (over_shuffles(Hearer, SETTING, STREAM, COSTS, 4, telling=one) for one in told)
+    np.testing.assert_array_equal(none.labelled, 0.0)
+    np.testing.assert_allclose(every.labelled, every.went_on + every.audited)
+    assert (some.labelled < every.labelled).all()
+    assert (some.labelled > 0.0).all()
+    np.testing.assert_array_equal(over_shuffles(FixedGates, SETTING, STREAM, COSTS, 2, telling=told[2]).labelled, 0.0)
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ConfigError, match="the share of labels must lie in"):
+            Telling(label_share=wrong)
+
+
 def test_published_charges_as_if_the_last_exit_were_right_but_counts_what_is_right() -> None:
     real, published = (over_shuffles(FixedGates, SETTING, STREAM, COSTS, 1, published=p) for p in (False, True))
     wrong = STREAM.predicted[0] != STREAM.predicted[1]
