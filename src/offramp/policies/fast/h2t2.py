@@ -38,59 +38,72 @@ def h2t2_answers(policies: Sequence[H2T2], stream: Stream, order: Rows, seeds: S
         )
     pairs, draws = _Pairs(policies, steps), ManyDraws(seeds)
     sure = stream.confidence[0].astype(np.float64)
-    score = np.where(early == 1, sure, 1.0 - sure)
+    below = pairs.below(np.where(early == 1, sure, 1.0 - sure))
     exits, said = np.empty(order.T.shape, np.int8), np.empty(order.T.shape, np.intp)
     for begin, rows in blocks(order, BLOCK // 2):  # a sample takes two draws
-        drawn, price, scores, last = (
-            draws.block(),
-            prices(policies, stream, rows),
-            score[rows],
-            stream.predicted[1][rows],
-        )
+        drawn, price = draws.block(), prices(policies, stream, rows)
+        at, last = below[rows], stream.predicted[1][rows]
         for step in range(len(rows)):
             explores = drawn[2 * step + 1] < pairs.exploration
-            zero, one = pairs.say(scores[step], drawn[2 * step])
+            zero, one = pairs.say(at[step], drawn[2 * step])
             exits[begin + step] = explores | ~(zero | one)
             said[begin + step] = one
             who = explores.nonzero()[0]
             if len(who):
-                pairs.learn(who, scores[step, who], price[step, who], last[step, who])
+                pairs.learn(who, at[step, who], price[step, who], last[step, who])
     gone = exits > 0
     said[gone] = stream.predicted[1][order.T[gone]]
     return exits.T, said.T
 
 
 class _Pairs:
-    """The weights of all pairs of thresholds, in every shuffle."""
+    """The weights of all pairs of thresholds, in every shuffle.
+
+    What a pair costs on a sample is a number of its lower threshold added to one of its upper: the price where the
+    upper is above the score and the mistake of saying 1 where it is not; besides, where the lower is above, too, the
+    mistake of saying 0 less the price. So the weight of a pair is a product, and there are 2 (steps + 1) numbers to
+    keep for some (steps + 1)^2 / 2 pairs.
+    """
 
     def __init__(self, policies: Sequence[H2T2], steps: int) -> None:
-        low, high = np.triu_indices(steps + 1)
-        self.low, self.high = low / steps, high / steps
+        self._everyone, self._steps = np.arange(len(policies)), np.arange(steps + 1)
         self.exploration = of_all(policies, "exploration")
         self._rate = of_all(policies, "eta") / self.exploration
         self._wrong_one, self._wrong_zero = of_all(policies, "false_positive"), of_all(policies, "false_negative")
-        self._logs = np.zeros((len(policies), len(low)))
-        self._summed = np.empty_like(self._logs)
-        self._sum(np.arange(len(policies)))
+        self._lows = np.zeros((len(policies), steps + 1))  # logs, as those that follow
+        self._highs = np.zeros_like(self._lows)
+        # of the upper thresholds from each on, and none beyond the last
+        self._from = np.full((len(policies), steps + 2), -np.inf)
+        self._edges = np.zeros_like(self._from)  # shares of the lower thresholds, summed up
+        self._sum(self._everyone)
 
-    def say(self, score: Floats, drawn: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def below(self, score: Floats) -> Rows:
+        """How many steps are at or below each score."""
+        return np.searchsorted(self._steps / self._steps[-1], score, side="right")
+
+    def say(self, at: Rows, drawn: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(s,) whether the pair drawn says 0, and whether it says 1."""
-        pair = (self._summed > drawn[:, None]).argmax(1)
-        zero = score < self.low[pair]
-        return zero, ~zero & (score >= self.high[pair])
+        low = (self._edges[:, 1:] > drawn[:, None]).argmax(1)
+        zero = np.asarray(low >= at)
+        begin, end = self._edges[self._everyone, low], self._edges[self._everyone, low + 1]
+        above = np.minimum(self._from[self._everyone, at] - self._from[self._everyone, low], 0.0)
+        return zero, ~zero & ((drawn - begin) / (end - begin) < 1.0 - np.exp(above))
 
-    def learn(self, who: Rows, score: Floats, price: Floats, last: Rows) -> None:
+    def learn(self, who: Rows, at: Rows, price: Floats, last: Rows) -> None:
         """Charge the pairs of the shuffles ``who`` (m,) what they cost, where the last exit says ``last``."""
-        zero = score[:, None] < self.low
-        one = ~zero & (score[:, None] >= self.high)
+        rate = self._rate[who]
         of_zero = np.where(last == 1, self._wrong_zero[who], 0.0)
         of_one = np.where(last == 0, self._wrong_one[who], 0.0)
-        costs = np.where(zero, of_zero[:, None], np.where(one, of_one[:, None], price[:, None]))
-        logs = self._logs[who] - self._rate[who, None] * costs
-        self._logs[who] = logs - logs.max(1, keepdims=True)
+        above = self._steps >= at[:, None]
+        self._lows[who] -= np.where(above, (rate * (of_zero - price))[:, None], 0.0)
+        self._highs[who] -= np.where(above, (rate * price)[:, None], (rate * of_one)[:, None])
         self._sum(who)
 
     def _sum(self, who: Rows) -> None:
-        weights = np.exp(self._logs[who])
-        self._summed[who] = np.cumsum(weights / weights.sum(1, keepdims=True), axis=1)
-        self._summed[who, -1] = 1.0
+        highs = self._highs[who]
+        here = np.logaddexp.accumulate(highs[:, ::-1], axis=1)[:, ::-1]
+        self._from[who, :-1] = here
+        logs = self._lows[who] + here
+        shares = np.exp(logs - logs.max(1, keepdims=True))
+        self._edges[who, 1:] = np.cumsum(shares / shares.sum(1, keepdims=True), axis=1)
+        self._edges[who, -1] = 1.0
