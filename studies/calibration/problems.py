@@ -42,7 +42,7 @@ SOURCES = (
     Source("mobilenetv2-cifar100", 3, 4 * 96 * 8 * 8),
     Source("resnet8-cifar100", 1, 3072, "compact-cifar100"),
     Source("cifar10", 2, 4 * 32 * 16 * 16),
-    Source("resnet20", 3, 4 * 32 * 16 * 16),
+    Source("resnet20", 3, 4 * 64 * 8 * 8),
     Source("balexnet", 4, 4 * 96 * 8 * 8),
     Source("resnet8-cifar10", 1, 3072, "compact-cifar10"),
     Source("sst2", 3),
