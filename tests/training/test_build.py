@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from offramp.cascade.importing import import_model
+from offramp.cascade.preprocess import Preprocess
 from offramp.cascade.store import open_cascade
 from offramp.data.dataset import split_rows
 from offramp.data.registry import load_dataset
@@ -15,6 +17,7 @@ from offramp.training.build import build
 from offramp.training.config import BuildConfig, TeacherConfig, load_config, with_exits
 from offramp.training.joint import JointTraining
 from offramp.training.recipe import Rows
+from tests.support.onnx_models import digits_net
 from tests.training.test_config import CONFIG, write
 
 
@@ -117,8 +120,8 @@ def test_without_training_the_model_is_exported_as_it_is(tmp_path: Path, config:
 def test_a_student_learns_from_a_cascade_and_does_not_resume_under_another(tmp_path: Path, config: BuildConfig) -> None:
     assert config.training is not None
     for seed in (0, 1):
-        training = config.training.model_copy(update={"seed": seed, "checkpoint": None})
-        build(config.model_copy(update={"training": training}), tmp_path / f"{seed}.cascade")
+        net = digits_net(tmp_path / "teacher.onnx", channels=2, seed=seed)
+        import_model(net, tmp_path / f"{seed}.cascade", preprocess=Preprocess(scale=1 / 16))
     changes = {"recipe": "distillation", "teacher": TeacherConfig(cascade=tmp_path / "0.cascade")}
     student = config.model_copy(update={"training": config.training.model_copy(update=changes)})
     assert len(build(student, tmp_path / "student.cascade").history) == 1

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 
+from offramp.cascade.packed import pack_weights
+from offramp.cascade.segment import LOGITS, session_options
 from offramp.data.registry import load_dataset
 from offramp.errors import ConfigError, TrainingError
 from offramp.training.attach import ExitPlacement, MultiExit
 from offramp.training.build import build, make_network
 from offramp.training.checkpoint import Checkpoint
-from offramp.training.config import load_config
+from offramp.training.config import BuildConfig, load_config
 from offramp.training.inputs import ImageInput
 from offramp.training.joint import JointTraining
 from offramp.training.lowbit.apply import apply_low_bit
+from offramp.training.lowbit.convert import freeze
+from offramp.training.onnx_file import ExitSegment, segment_to_onnx
 from offramp.training.recipe import Rows
 from offramp.training.zoo.resnet import CifarResNet
 from tests.training.test_config import CONFIG, write
@@ -43,32 +49,67 @@ def low_bit(text: str = LOWBIT, config: str = RESNET) -> str:
     return config.replace("[[exits]]", f"{text}\n[[exits]]")
 
 
+class Stop(Exception):
+    pass
+
+
+def trained(config: BuildConfig) -> tuple[MultiExit, torch.Tensor]:
+    """A build up to its export: the network, rows to verify it on, and what the checkpoint keeps."""
+    given: list[Any] = []
+
+    def stop(*arguments: object, **_: object) -> None:
+        given.extend(arguments[:2])
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("offramp.training.build.export_cascade", stop)
+        with pytest.raises(Stop):
+            build(config, "nowhere.cascade")
+    network, (rows, *_) = given
+    return network, rows
+
+
 @pytest.mark.parametrize("recipe", ["learned", "published"])
 @pytest.mark.parametrize(("weights", "activations"), [(1, 1), (2, 4), (4, 4), (8, 8)])
-def test_a_low_bit_network_is_exported_with_the_trained_arithmetic(
+def test_a_low_bit_segment_is_exported_with_the_trained_arithmetic(
     tmp_path: Path, recipe: str, weights: int, activations: int
 ) -> None:
     text = (
         f'[lowbit]\nsegments = 1\nrecipe = "{recipe}"\nweight_bits = {weights}\nactivation_bits = {activations}\n'
         f"hand_over_bits = {activations}\n"
     )
-    report = build(load_config(write(tmp_path, low_bit(text))), tmp_path / "small.cascade")
+    network, rows = trained(load_config(write(tmp_path, low_bit(text))))
+    freeze(network.eval())
+    segment = ExitSegment(network, 0).eval()
+    content = pack_weights(segment_to_onnx(segment, (rows[:2],), network.input_names, ("handed",)))
+    session = ort.InferenceSession(content, session_options(), providers=["CPUExecutionProvider"])
+    for some in (rows, rows[:1]):
+        handed, logits = session.run(["handed", LOGITS], {network.input_names[0]: some.numpy()})
+        assert len(np.unique(np.asarray(handed))) <= 2**activations
+        with torch.no_grad():
+            expected = network(some)[0].numpy()
+        np.testing.assert_allclose(np.asarray(logits), expected, rtol=0, atol=1e-5)
+
+
+def test_a_low_bit_network_is_built(tmp_path: Path) -> None:
+    report = build(load_config(write(tmp_path, low_bit())), tmp_path / "small.cascade")
     assert report.max_difference <= 1e-5
     segment = report.cascade.segment(0)
     (handed,) = segment.run((load_dataset("digits").inputs[0][:50],)).hand_over
-    assert len(np.unique(handed)) <= 2**activations
+    assert len(np.unique(handed)) == 2
+    assert segment.spec.low_bit is not None
+    assert segment.spec.low_bit.kernel is None  # its channels are no multiple of 8
 
 
 def test_it_starts_from_a_trained_network_and_resumes(tmp_path: Path) -> None:
-    plain = load_config(write(tmp_path, RESNET))
-    build(plain, tmp_path / "plain.cascade")
+    trained(load_config(write(tmp_path, RESNET)))
     text = low_bit(LOWBIT + 'warm_start = "state/checkpoint.pt"\n').replace('= "state"', '= "state-1bit"')
     config = load_config(write(tmp_path, text))
-    trained = torch.load(tmp_path / "state" / "checkpoint.pt", weights_only=True)["network"]
+    kept = torch.load(tmp_path / "state" / "checkpoint.pt", weights_only=True)["network"]
     network = make_network(config, load_dataset("digits"))
     for name in ("segments.0.stack1.0.conv1.weight", "segments.1.linear.weight", "segments.0.stem.1.running_mean"):
         found = network.state_dict()[name.replace("stack1.0", "stack1.0")]
-        assert torch.equal(found, trained[name])
+        assert torch.equal(found, kept[name])
     first = build(config, tmp_path / "low.cascade")
     again = build(config, tmp_path / "low.cascade", overwrite=True, resume=True)
     assert again.cascade.manifest.fingerprint == first.cascade.manifest.fingerprint
@@ -85,7 +126,7 @@ def test_it_starts_from_a_trained_network_and_resumes(tmp_path: Path) -> None:
 
 
 def test_other_bits_are_another_run(tmp_path: Path) -> None:
-    build(load_config(write(tmp_path, low_bit())), tmp_path / "low.cascade")
+    trained(load_config(write(tmp_path, low_bit())))
     other = load_config(write(tmp_path, low_bit(LOWBIT.replace("activation_bits = 1", "activation_bits = 2"))))
     with pytest.raises(TrainingError, match="other data, model or settings"):
         build(other, tmp_path / "other.cascade", resume=True)
@@ -103,10 +144,6 @@ def test_other_bits_are_another_run(tmp_path: Path) -> None:
 def test_what_a_config_must_not_say(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         load_config(write(tmp_path, low_bit(LOWBIT.replace(old, new))))
-
-
-class Stop(Exception):
-    pass
 
 
 @pytest.mark.parametrize("bits", [1, 4])

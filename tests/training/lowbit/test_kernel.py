@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ from offramp.training.config import LowBitConfig
 from offramp.training.export import Origin, export_cascade
 from offramp.training.inputs import ImageInput
 from offramp.training.lowbit.apply import apply_low_bit
+from offramp.training.lowbit.convert import freeze
+from offramp.training.lowbit.kernel import kernel_program
+from offramp.training.onnx_file import ExitSegment
 from offramp.training.zoo.resnet import CifarResNet
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "kernels are there")
@@ -41,11 +45,6 @@ def network(bits: int, recipe: str = "learned", widths: tuple[int, int, int] = (
     return made
 
 
-def exported(folder: Path, **settings: object) -> Cascade:
-    origin = Origin("net", tuple("0123456789"))
-    return export_cascade(network(**settings), IMAGES, folder / "net.cascade", origin)[0]  # type: ignore[arg-type]
-
-
 def close(found: np.ndarray | None, wanted: np.ndarray | None) -> None:
     assert found is not None
     assert wanted is not None
@@ -54,7 +53,8 @@ def close(found: np.ndarray | None, wanted: np.ndarray | None) -> None:
 
 @pytest.fixture(scope="module")
 def cascade(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
-    return exported(tmp_path_factory.mktemp("kernel"), bits=1)
+    path = tmp_path_factory.mktemp("kernel") / "net.cascade"
+    return export_cascade(network(bits=1), IMAGES, path, Origin("net", tuple("0123456789")))[0]
 
 
 def test_kernels_hand_over_the_same_bits(cascade: Cascade) -> None:
@@ -118,16 +118,17 @@ def test_other_files_are_refused(cascade: Cascade, change: object, sentence: str
         Program.from_bytes(changed)
 
 
-def test_a_missing_or_foreign_file_is_found_on_opening(tmp_path: Path) -> None:
-    made = exported(tmp_path, bits=1)
-    file = made.path / "segment-00.kernel"
+def test_a_missing_or_foreign_file_is_found_on_opening(cascade: Cascade, tmp_path: Path) -> None:
+    path = tmp_path / "net.cascade"
+    shutil.copytree(cascade.path, path)
+    file = path / "segment-00.kernel"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(CascadeError, match="the kernel file of segment 0 does not match its sha256"):
-        open_cascade(made.path)
+        open_cascade(path)
     file.unlink()
     with pytest.raises(CascadeError, match="the kernel file of segment 0 is missing"):
-        open_cascade(made.path)
+        open_cascade(path)
 
 
 def test_without_kernels_onnx_runtime_computes_and_a_line_says_so(
@@ -146,6 +147,13 @@ def test_without_kernels_onnx_runtime_computes_and_a_line_says_so(
 @pytest.mark.parametrize(
     "settings", [{"bits": 4}, {"bits": 1, "recipe": "published"}, {"bits": 1, "widths": (4, 6, 8)}], ids=str
 )
-def test_other_segments_have_no_kernel_file(tmp_path: Path, settings: dict[str, object]) -> None:
-    made = exported(tmp_path, **settings)
-    assert [each.low_bit is None or each.low_bit.kernel is None for each in made.manifest.segments] == [True] * 3
+def test_other_segments_have_no_kernel_file(settings: dict[str, object]) -> None:
+    made = network(**settings).eval()  # type: ignore[arg-type]
+    freeze(made)
+    tensors: tuple[torch.Tensor, ...] = (IMAGES[:2],)
+    for index in range(3):
+        segment = ExitSegment(made, index).eval()
+        with torch.no_grad():
+            features = segment.features(*tensors)
+        assert kernel_program(segment, features) is None
+        tensors = features

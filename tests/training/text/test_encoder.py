@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from offramp.cascade.segment import SegmentOutput
 from offramp.cascade.store import Cascade
@@ -135,16 +135,26 @@ def test_a_head_that_compares_needs_two_texts_all_the_way(folder: Path) -> None:
         early(*make_rows([4, 3], True))
 
 
-@pytest.mark.parametrize("early", TOKEN_HEADS)
-def test_the_types_are_handed_on_to_a_head_that_compares(folder: Path, tmp_path: Path, early: str) -> None:
+def comparing(folder: Path, early: str) -> tuple[nn.Module, MultiExit, tuple[Tensor, ...]]:
     model = text_classifier(str(folder), 3, head="pair-linear", pairs=True)
     rows = make_rows([5, 9, 2], pairs=True)
-    network = MultiExit(model, [ExitPlacement("layers.0", early)], rows, sequences=True).eval()
+    return model, MultiExit(model, [ExitPlacement("layers.0", early)], rows, sequences=True).eval(), rows
+
+
+@pytest.mark.parametrize("early", TOKEN_HEADS)
+def test_the_types_are_handed_on_to_a_head_that_compares(folder: Path, early: str) -> None:
+    model, network, rows = comparing(folder, early)
     assert network.handed_inputs(1) == ("mask", "types")
     with torch.no_grad():
         first, last = network(*rows)
         torch.testing.assert_close(model(*rows), last)
     assert first.shape == (3, 3)
+
+
+@pytest.mark.parametrize("early", ["mean-linear", "pair-linear"])
+def test_a_head_that_compares_is_exported(folder: Path, tmp_path: Path, early: str) -> None:
+    """Behind an exit that does not look at the types, and behind one that does."""
+    _, network, rows = comparing(folder, early)
     origin, tokenizer = Origin("text", tuple("abc")), load_tokenizer(folder, 32)
     _, difference = export_cascade(network, rows, tmp_path / "pair.cascade", origin, tokenizer)
     assert difference <= 1e-4
