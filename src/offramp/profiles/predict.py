@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.cascade.segment import Segment
-from offramp.cascade.store import open_cascade
+from offramp.cascade.store import Cascade, open_cascade
 from offramp.codecs.base import Codec
 from offramp.codecs.registry import get_codec
 from offramp.errors import ConfigError
@@ -71,12 +71,6 @@ def predict_profile(
     cascade = open_cascade(cascade_path)
     manifest = cascade.manifest
     segments = cascade.load_segments()
-    variants = [
-        (index, variant.precision, cascade.segment(index, precision=variant.precision))
-        for index, spec in enumerate(manifest.segments)
-        for variant in spec.variants
-    ]
-    pieces = [*((index, "fp32", segment) for index, segment in enumerate(segments)), *variants]
     with stored_rows(cascade, samples) as file:
         rows = batches_of(manifest, input_arrays(manifest, file), 1)
     cuts = tensors_at_cuts(segments, rows)
@@ -92,11 +86,19 @@ def predict_profile(
         exit_segments=manifest.exit_segments,
         segments=tuple(
             _segment_cost(index, precision, segment, cuts[index], costs, slow_down)
-            for index, precision, segment in pieces
+            for index, precision, segment in _in_every_precision(cascade, segments)
         ),
         payloads=tuple(_payload_cost(cut, codec, cuts[cut], costs, slow_down) for cut, codec in served),
         transport=transport if costs.hop_s is None else transport.model_copy(update={"hop_s": costs.hop_s}),
     )
+
+
+def _in_every_precision(cascade: Cascade, segments: Sequence[Segment]) -> Iterator[tuple[int, str, Segment]]:
+    """Index, precision and session of every segment, and of every variant of one."""
+    yield from ((index, "fp32", segment) for index, segment in enumerate(segments))
+    for index, spec in enumerate(cascade.manifest.segments):
+        for variant in spec.variants:
+            yield index, variant.precision, cascade.segment(index, precision=variant.precision)
 
 
 def _segment_cost(

@@ -95,14 +95,9 @@ def serve(
     AddressInUse : something else listens there
     """
     where = Address.parse(listen)
-    for address in upstream.split(",") if upstream is not None else ():
-        require_upstream(address)
-    if slow_down < 1:
-        raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
+    _require_possible(upstream, slow_down, engine)
     opened = open_cascade(cascade)
     loaded = [load_plan(path) for path in plans]
-    if slow_down > 1 and engine != "local":
-        raise ConfigError(f"a machine slow_down times slower is imitated by the engine local only, not by {engine!r}")
     runs_on = engine_named(engine, opened, replicas)
     try:
         here = Tier(opened, tier, loaded, slow_down=slow_down, engine=runs_on)
@@ -112,6 +107,15 @@ def serve(
         asyncio.run(_serve(here, serving))
     finally:
         runs_on.close()
+
+
+def _require_possible(upstream: str | None, slow_down: float, engine: str) -> None:
+    for address in upstream.split(",") if upstream is not None else ():
+        require_upstream(address)
+    if slow_down < 1:
+        raise ConfigError(f"slow_down must be at least 1, not {slow_down}")
+    if slow_down > 1 and engine != "local":
+        raise ConfigError(f"a machine slow_down times slower is imitated by the engine local only, not by {engine!r}")
 
 
 @dataclass(frozen=True, slots=True)

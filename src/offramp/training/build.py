@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from offramp.cascade.manifest import DataSpec
 from offramp.cascade.store import Cascade, sha256_of_file
@@ -22,7 +23,7 @@ from offramp.errors import CascadeError, ConfigError
 from offramp.training.attach import MultiExit
 from offramp.training.auto import propose_exits
 from offramp.training.checkpoint import Checkpoint
-from offramp.training.config import AutoExits, BuildConfig
+from offramp.training.config import AutoExits, BuildConfig, DataConfig, TrainingConfig
 from offramp.training.distillation import Distillation
 from offramp.training.dynamics import TrainingDynamics
 from offramp.training.export import VERIFIED_ROWS, Origin, export_cascade
@@ -86,37 +87,15 @@ def build(
     if folder.exists() and not overwrite:
         raise CascadeError(f"{folder}: already exists; choose another name or pass --overwrite")
     dataset = load_dataset(config.data.name)
-    settings = config.data
-    split = split_rows(dataset, settings.split_seed, settings.tune, settings.calibrate, settings.test)
-    data = DataSpec(
-        name=dataset.name,
-        sha256=dataset.sha256,
-        split_seed=settings.split_seed,
-        tune=settings.tune,
-        calibrate=settings.calibrate,
-        test=settings.test,
-    )
     training = config.training
     with _threads(1 if training is None else training.threads):
         network = make_network(config, dataset)
         tokenizer = _tokenizer(config)
-        train, tune = (_rows(dataset, np.flatnonzero(split == name), tokenizer) for name in ("train", "tune"))
-        history: tuple[EpochResult, ...] = ()
-        if training is not None:
-            recipe = make_recipe(config, training, train.batch(torch.arange(2)))
-            checkpoint = _checkpoint(config, training.checkpoint, data, recipe)
-            history = recipe.fit(
-                network,
-                train,
-                tune,
-                checkpoint=checkpoint,
-                resume=resume,
-                progress=progress,
-                after_epoch=_dynamics(training.dynamics, train, np.flatnonzero(split == "train")),
-            )
+        rows = _SplitRows.of(config.data, dataset, tokenizer)
+        history = () if training is None else _train(config, training, network, rows, resume, progress)
         seed = None if training is None else training.seed
-        origin = Origin(config.name, dataset.label_names, data, command, seed, commit)
-        some = tune.batch(torch.arange(min(len(tune), VERIFIED_ROWS)))
+        origin = Origin(config.name, dataset.label_names, rows.data, command, seed, commit)
+        some = rows.tune.batch(torch.arange(min(len(rows.tune), VERIFIED_ROWS)))
         cascade, difference = export_cascade(network, some, folder, origin, tokenizer, overwrite=overwrite)
     return BuildReport(cascade, difference, history, time.perf_counter() - begin_s)
 
@@ -152,13 +131,61 @@ def make_network(config: BuildConfig, dataset: Dataset) -> MultiExit:
     return network
 
 
+@dataclass(frozen=True)
+class _SplitRows:
+    """The rows that train, those that tune, and what the manifest says of the split.
+
+    ``index`` (train,) says where the train rows stand in the data.
+    """
+
+    train: Rows
+    tune: Rows
+    index: NDArray[np.intp]
+    data: DataSpec
+
+    @classmethod
+    def of(cls, config: DataConfig, dataset: Dataset, tokenizer: StoredTokenizer | None) -> _SplitRows:
+        """The split that the config asks for."""
+        split = split_rows(dataset, config.split_seed, config.tune, config.calibrate, config.test)
+        data = DataSpec(
+            name=dataset.name,
+            sha256=dataset.sha256,
+            split_seed=config.split_seed,
+            tune=config.tune,
+            calibrate=config.calibrate,
+            test=config.test,
+        )
+        index, tune = (np.flatnonzero(split == name) for name in ("train", "tune"))
+        return cls(_rows(dataset, index, tokenizer), _rows(dataset, tune, tokenizer), index, data)
+
+
+def _train(
+    config: BuildConfig,
+    training: TrainingConfig,
+    network: MultiExit,
+    rows: _SplitRows,
+    resume: bool,
+    progress: Progress | None,
+) -> tuple[EpochResult, ...]:
+    """Train ``network`` in place by the config's recipe."""
+    recipe = make_recipe(config, training, rows.train.batch(torch.arange(2)))
+    dynamics = None if training.dynamics is None else TrainingDynamics(training.dynamics, rows.train, rows.index)
+    return recipe.fit(
+        network,
+        rows.train,
+        rows.tune,
+        checkpoint=_checkpoint(config, training.checkpoint, rows.data, recipe),
+        resume=resume,
+        progress=progress,
+        after_epoch=dynamics,
+    )
+
+
 def _tokenizer(config: BuildConfig) -> StoredTokenizer | None:
     return None if config.text is None else load_tokenizer(config.text.tokenizer, config.text.max_length)
 
 
-def _rows(
-    dataset: Dataset, index: np.ndarray[tuple[int], np.dtype[np.intp]], tokenizer: StoredTokenizer | None
-) -> Rows:
+def _rows(dataset: Dataset, index: NDArray[np.intp], tokenizer: StoredTokenizer | None) -> Rows:
     labels = torch.from_numpy(dataset.labels[index])
     columns = dataset.rows(index)
     if any(column.dtype == object for column in columns) and tokenizer is None:
@@ -166,12 +193,6 @@ def _rows(
     read = InputReader(None if tokenizer is None else tokenizer.tokenizer)
     first, *sides = (torch.from_numpy(array) for array in read(columns))
     return (Rows if tokenizer is None else TokenRows)(first, labels, tuple(sides))
-
-
-def _dynamics(
-    file: Path | None, train: Rows, index: np.ndarray[tuple[int], np.dtype[np.intp]]
-) -> TrainingDynamics | None:
-    return None if file is None else TrainingDynamics(file, train, index)
 
 
 def _checkpoint(config: BuildConfig, folder: Path | None, data: DataSpec, recipe: Recipe) -> Checkpoint | None:
