@@ -12,8 +12,9 @@ from offramp.cascade.store import Cascade
 from offramp.errors import DeadlineExceeded, Overloaded
 from offramp.runtime.answering import Answering
 from offramp.runtime.limits import Limits
+from offramp.runtime.templates import Arrival
 from tests.runtime.support import plan_of
-from tests.runtime.waiting import CLOUD, GATES, answering_for, check, held, read, request, together
+from tests.runtime.waiting import CLOUD, GATES, answering_for, check, completed, held, read, request, together
 from tests.support.tiny import make_tiny_cascade, tiny_rows
 
 
@@ -45,7 +46,7 @@ def test_a_single_request_goes_straight_through(cascade: Cascade) -> None:
 
     async def ask(answering: Answering) -> None:
         for index in range(5):
-            job = answering.start(request(cascade, plan, tiny_rows(1), str(index)))
+            job = answering.start(Arrival(request(cascade, plan, tiny_rows(1), str(index))))
             assert job.response is not None
             await asyncio.sleep(0)
 
@@ -145,7 +146,7 @@ def test_who_waited_too_long_is_refused_before_it_is_computed(cascade: Cascade) 
             jobs: list[Any] = []
 
             def start() -> None:
-                jobs.extend([answering.start(late), answering.start(hopeless)])
+                jobs.extend([answering.start(Arrival(late)), answering.start(Arrival(hopeless))])
                 jobs[1].work.begin_s -= 0.5  # it came half a second ago
 
             held(answering, start)
@@ -165,11 +166,11 @@ def test_what_nobody_waits_for_is_not_computed(cascade: Cascade) -> None:
         jobs: list[Any] = []
 
         def start() -> None:
-            jobs.extend(answering.start(request(cascade, plan, tiny_rows(2), name)) for name in "01")
+            jobs.extend(answering.start(Arrival(request(cascade, plan, tiny_rows(2), name))) for name in "01")
             jobs[0].work.future.cancel()
 
         held(answering, start)
-        return await answering.complete(jobs[1])
+        return await completed(answering, jobs[1])
 
     with answering_for(cascade, plan) as answering:
         read(cascade, asyncio.run(ask(answering)), 2)

@@ -19,7 +19,7 @@ from offramp.runtime.parameters import deadline_parameter
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import Header, parse_header
 from offramp.runtime.route import Route
-from offramp.runtime.templates import KEPT, Arrival, KnownRequests, RequestTemplates
+from offramp.runtime.templates import KEPT, KnownRequests, RequestTemplates
 from offramp.runtime.tier import Tier
 from tests.runtime.support import plan_of
 from tests.support.tiny import make_tiny_cascade, tiny_rows
@@ -75,7 +75,7 @@ def test_the_second_of_a_kind_is_known(cascade: Cascade) -> None:
     assert arrival.header == header
     assert (arrival.message.id, arrival.size) == ("2", len(data))
     assert deadline_parameter(arrival.message) == 0.25
-    assert list(arrival.message.raw_input_contents) == list(rest.raw_input_contents)
+    assert [bytes(content) for content in arrival.contents] == list(rest.raw_input_contents)
 
 
 def test_another_shape_plan_or_wish_is_not(cascade: Cascade) -> None:
@@ -130,7 +130,7 @@ def test_no_damage_makes_a_request_pass_for_another(cascade: Cascade, data: st.D
         read = parse_header(whole, cascade.manifest)
         assert replace(read, deadline_s=None) == replace(arrival.header, deadline_s=None)
         assert whole.id == arrival.message.id
-        assert list(whole.raw_input_contents) == list(arrival.message.raw_input_contents)
+        assert list(whole.raw_input_contents) == [bytes(content) for content in arrival.contents]
         assert whole.parameters["deadline_ms"] == arrival.message.parameters["deadline_ms"]
 
 
@@ -171,11 +171,11 @@ async def _ask_twice(cascade: Cascade) -> list[tuple[bool, list[bytes]]]:
         constant, rest = templates.parts(route, 0, [rows], [route.codec.encode(rows)])
         rest.id = request_id
         arrival = known.read(constant + rest.SerializeToString())
-        response = await answering.complete(answering.start(arrival.message, arrival.header, arrival.size))
+        response = pb.ModelInferResponse.FromString(await answering.complete(answering.start(arrival)))
         if arrival.header is None:
             known.learn(arrival, parse_header(arrival.message, cascade.manifest))
         found.append((arrival.header is not None, list(response.raw_output_contents)))
         assert response.id == request_id
-    assert answering.tier.counters.bytes_in == 2 * Arrival(rest, len(constant) + rest.ByteSize()).size
+    assert answering.tier.counters.bytes_in == 2 * (len(constant) + rest.ByteSize())
     answering.close()
     return found

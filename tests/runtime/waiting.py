@@ -13,15 +13,17 @@ import numpy as np
 from offramp.cascade.store import Cascade
 from offramp.planning.plan import Plan
 from offramp.runtime.answering import Answering
+from offramp.runtime.job import Job
 from offramp.runtime.limits import Limits
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import build_request
 from offramp.runtime.responses import parse_response
+from offramp.runtime.templates import Arrival
 from offramp.runtime.tensors import codec_named
 from offramp.runtime.tier import Tier
 from tests.runtime.support import local_chain
 
-__all__ = ["CLOUD", "GATES", "answering_for", "check", "held", "read", "request", "together"]
+__all__ = ["CLOUD", "GATES", "answering_for", "check", "completed", "held", "read", "request", "together"]
 
 GATES = (0.6, 0.8)
 CLOUD = ("cloud",) * 3
@@ -71,18 +73,22 @@ def together(answering: Answering, messages: list[Any]) -> list[Any]:
         def start() -> None:
             for message in messages:
                 try:
-                    jobs.append(answering.start(message))
+                    jobs.append(answering.start(Arrival(message)))
                 except Exception as error:
                     jobs.append(error)
 
         held(answering, start)
-        waiting = [_error(job) if isinstance(job, Exception) else answering.complete(job) for job in jobs]
+        waiting = [_error(job) if isinstance(job, Exception) else completed(answering, job) for job in jobs]
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _error(error: Exception) -> Any:
         raise error
 
     return asyncio.run(ask())
+
+
+async def completed(answering: Answering, job: Job) -> pb.ModelInferResponse:
+    return pb.ModelInferResponse.FromString(await answering.complete(job))
 
 
 def read(cascade: Cascade, reply: Any, rows: int) -> Any:

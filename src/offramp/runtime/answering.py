@@ -17,11 +17,13 @@ from offramp.runtime.job import Job
 from offramp.runtime.limits import Limits
 from offramp.runtime.parameters import deadline_parameter
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
-from offramp.runtime.requests import Header, build_request, parse_header, parse_tensors
-from offramp.runtime.responses import add_stamps, build_response, parse_response
+from offramp.runtime.replies import write_response
+from offramp.runtime.requests import build_request, parse_header, parse_tensors
+from offramp.runtime.responses import add_stamps, parse_response
 from offramp.runtime.route import Route
 from offramp.runtime.rows import Rows
 from offramp.runtime.status import status_of
+from offramp.runtime.templates import Arrival
 from offramp.runtime.tier import Tier, TierRun
 from offramp.runtime.tracing import RequestSpan
 from offramp.runtime.work import Work
@@ -74,25 +76,16 @@ class Answering:
         ------
         OfframpError : it cannot be answered; `status_of` names the code
         """
-        return await self.complete(self.start(message))
+        return pb.ModelInferResponse.FromString(await self.complete(self.start(Arrival(message))))
 
-    def start(
-        self,
-        message: pb.ModelInferRequest,
-        known: Header | None = None,
-        size: int | None = None,
-        *,
-        company: bool = False,
-    ) -> Job:
+    def start(self, arrival: Arrival, *, company: bool = False) -> Job:
         """Check a request, and compute this tier's part if that is short and it is alone; else let it wait its turn.
 
         Belongs to the event loop.
 
         Parameters
         ----------
-        message : the request
-        known : its header, where that was checked already; then id, deadline and contents are all ``message`` has
-        size : of what came over the wire, if not that of ``message``
+        arrival : the request
         company : whether others are known to wait
 
         Raises
@@ -101,10 +94,10 @@ class Answering:
         """
         begin_s = self._clock.now()
         self._counters.requests += 1
-        self._counters.bytes_in += message.ByteSize() if size is None else size
+        self._counters.bytes_in += arrival.size
         job: Job | None = None
         try:
-            job = self._accept(message, begin_s, known)
+            job = self._accept(arrival, begin_s)
             if job.header.cut < job.route.stop:
                 self._compute_or_queue(job, company)
         except Exception as error:
@@ -114,8 +107,8 @@ class Answering:
             raise
         return job
 
-    async def complete(self, job: Job) -> pb.ModelInferResponse:
-        """Do what is left of a job.
+    async def complete(self, job: Job) -> bytes:
+        """Do what is left of a job; returns the response, serialised.
 
         Raises
         ------
@@ -141,9 +134,7 @@ class Answering:
         finally:
             self.in_flight -= 1
 
-    def when_computed(
-        self, job: Job, tell: Callable[[pb.ModelInferResponse | Exception], None]
-    ) -> asyncio.Future[TierRun]:
+    def when_computed(self, job: Job, tell: Callable[[bytes | Exception], None]) -> asyncio.Future[TierRun]:
         """`complete` without a task: ``tell`` is called with the response, or why there is none.
 
         For a job that waits its turn and ends on this tier; cancel what it returns when nobody waits any more.
@@ -168,7 +159,7 @@ class Answering:
         job.work.future.add_done_callback(done)
         return job.work.future
 
-    def _accept(self, message: pb.ModelInferRequest, begin_s: float, known: Header | None) -> Job:
+    def _accept(self, arrival: Arrival, begin_s: float) -> Job:
         if self.draining:
             raise LinkDown(f"tier {self.tier.name!r} is shutting down")
         if self.in_flight >= self.limits.max_in_flight:
@@ -176,8 +167,9 @@ class Answering:
                 f"tier {self.tier.name!r} is overloaded: {self.in_flight} requests are under way, "
                 f"at most {self.limits.max_in_flight} may; try again later or ask another server"
             )
-        header = known or parse_header(message, self.tier.manifest)
-        budget_s = header.deadline_s if known is None else deadline_parameter(message)
+        message = arrival.message
+        header = arrival.header or parse_header(message, self.tier.manifest)
+        budget_s = header.deadline_s if arrival.header is None else deadline_parameter(message)
         deadline_s = None if budget_s is None else begin_s + budget_s
         route = self.tier.route(header.plan_id)
         exits = self.tier.earlier_exits(route, header.cut)
@@ -188,7 +180,7 @@ class Answering:
             )
         self._counters.rows += header.rows
         span = RequestSpan("offramp.tier", message, tier=self.tier.name, segment=header.cut, rows=header.rows)
-        return Job(message, message.id, header, route, begin_s, deadline_s, span)
+        return Job(message, message.id, header, route, begin_s, deadline_s, span, arrival.contents)
 
     def _compute_or_queue(self, job: Job, company: bool) -> None:
         """A request that is alone and short goes straight through; any other waits its turn, in company."""
@@ -240,7 +232,7 @@ class Answering:
         """The tensors of a request whose turn has come, and what earlier exits answered."""
         header, manifest = job.header, self.tier.manifest
         job.started_s = self._clock.now()
-        tensors = parse_tensors(job.message, header, manifest, self.tier.pace)
+        tensors = parse_tensors(job.message, header, manifest, self.tier.pace, job.contents)
         labels = parse_labels(job.message, manifest, header.cut, header.rows) if header.has_labels else None
         job.decoded_s = self._clock.now()
         return tensors, labels
@@ -278,7 +270,7 @@ class Answering:
                 raise
             run.rows.mark(error.reason, survivors)
 
-    async def _pass_on(self, job: Job) -> pb.ModelInferResponse:
+    async def _pass_on(self, job: Job) -> bytes:
         """Nothing to compute here: the request goes on as it came, with the time that is left."""
         upstream, timeout_s = self._next(job.route), self._timeout_s(job.deadline_s)
         message = job.message
@@ -290,7 +282,9 @@ class Answering:
         response.id = job.request_id
         if job.header.stamped:
             add_stamps(response, self.tier.name, job.stamps(self._clock.now()))
-        return response
+        for name, crossed in job.link_bytes.items():
+            response.parameters[name].int64_param = crossed
+        return response.SerializeToString()
 
     async def _send(
         self, job: Job, upstream: Failover, request: pb.ModelInferRequest, timeout_s: float | None
@@ -322,7 +316,7 @@ class Answering:
             raise DeadlineExceeded(f"tier {self.tier.name!r} has no time left for the next tier")
         return left_s
 
-    def _respond(self, job: Job) -> pb.ModelInferResponse:
+    def _respond(self, job: Job) -> bytes:
         """The response for computed rows; counts the rows that leave here."""
         assert job.run is not None
         rows, name, counters = job.run.rows, self.tier.name, self._counters
@@ -333,12 +327,11 @@ class Answering:
                 counters.exit_rows[exit_index] += 1
                 if reason:
                     counters.add_degraded(reason)
-        return self._done(job, build_response(self.tier.manifest.name, job.request_id, rows, job.header.outputs))
+        model, outputs = self.tier.manifest.name, job.header.outputs
+        return self._done(job, write_response(model, job.request_id, rows, outputs, job.link_bytes))
 
-    def _done(self, job: Job, response: pb.ModelInferResponse) -> pb.ModelInferResponse:
-        for name, crossed in job.link_bytes.items():
-            response.parameters[name].int64_param = crossed
-        self._counters.bytes_out += response.ByteSize()
+    def _done(self, job: Job, response: bytes) -> bytes:
+        self._counters.bytes_out += len(response)
         self._counters.add_latency(self._clock.now() - job.begin_s)
         self._counters.add_stages(job.begin_s, job.started_s, job.decoded_s, job.computed_s, job.sent_s, job.heard_s)
         job.span.end()

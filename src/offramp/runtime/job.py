@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -18,7 +19,7 @@ __all__ = ["Job"]
 
 @dataclass(slots=True)
 class Job:
-    """A request under way; ``response`` is there when it is done, ``run`` when this tier has computed.
+    """A request under way; ``response``, serialised, is there when it is done, ``run`` when this tier has computed.
 
     ``work`` is there while it is one of several that are computed in turn.
     ``payloads`` are the survivors' tensors, encoded. The seconds stay 0 for what does not happen here.
@@ -31,10 +32,12 @@ class Job:
     begin_s: float
     deadline_s: float | None
     span: RequestSpan
+    #: its raw contents, where ``message`` does not hold them
+    contents: Sequence[memoryview] = ()
     run: TierRun | None = None
     work: Work | None = None
     payloads: list[bytes] = field(default_factory=list)
-    response: pb.ModelInferResponse | None = None
+    response: bytes | None = None
     started_s: float = 0.0
     decoded_s: float = 0.0
     computed_s: float = 0.0

@@ -154,9 +154,15 @@ def parse_header(message: pb.ModelInferRequest, manifest: Manifest) -> Header:
 
 
 def parse_tensors(
-    message: pb.ModelInferRequest, header: Header, manifest: Manifest, pace: Pace = NATURAL
+    message: pb.ModelInferRequest,
+    header: Header,
+    manifest: Manifest,
+    pace: Pace = NATURAL,
+    contents: Sequence[bytes | memoryview] = (),
 ) -> tuple[Array, ...]:
     """Read the tensors of a request whose header was checked, decoding at a tier's pace; possibly read-only views.
+
+    ``contents`` are its raw contents where ``message`` does not hold them.
 
     Raises
     ------
@@ -165,13 +171,13 @@ def parse_tensors(
     """
     codec = codec_named(header.codec)
     plain = header.codec == "raw" and pace.slow_down == 1.0
+    contents = contents or message.raw_input_contents
     tensors = []
     for spec, shape, position in zip(manifest.tensors_at(header.cut), header.shapes, header.positions, strict=True):
-        if plain and spec.dtype != "bool" and message.raw_input_contents:  # its byte count was checked
-            content = message.raw_input_contents[position]
-            tensor = np.frombuffer(content, ON_THE_WIRE[spec.dtype]).reshape(shape)
-        elif message.raw_input_contents:
-            tensor = pace.run(codec.decode, message.raw_input_contents[position], spec.dtype, shape)
+        if plain and spec.dtype != "bool" and contents:  # its byte count was checked
+            tensor = np.frombuffer(contents[position], ON_THE_WIRE[spec.dtype]).reshape(shape)
+        elif contents:
+            tensor = pace.run(codec.decode, bytes(contents[position]), spec.dtype, shape)
         else:
             tensor = typed_contents(message.inputs[position], spec, shape)
         require_finite(spec.name, tensor)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,64 +12,24 @@ from numpy.typing import NDArray
 from offramp.cascade.manifest import Manifest
 from offramp.errors import PeerRefused, SampleError
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.replies import OUTPUTS, described, write_response
 from offramp.runtime.rows import Rows
 from offramp.runtime.stamps import STAMPS, Stamps
-from offramp.runtime.tensors import decode_bytes_rows, encode_bytes_rows
+from offramp.runtime.tensors import decode_bytes_rows
 
 __all__ = ["OUTPUTS", "add_stamps", "build_response", "parse_response"]
 
 Array = NDArray[Any]
 
-#: name and datatype of every output, one row each
-OUTPUTS = {
-    "label": "INT64",
-    "probabilities": "FP32",
-    "confidence": "FP32",
-    "exit": "INT64",
-    "tier": "BYTES",
-    "degraded": "BYTES",
-}
-
-_COLUMNS: dict[str, Callable[[Rows], bytes]] = {
-    "label": lambda rows: rows.label.astype("<i8", copy=False).tobytes(),
-    "probabilities": lambda rows: rows.probabilities.astype("<f4", copy=False).tobytes(),
-    "confidence": lambda rows: rows.confidence.astype("<f4", copy=False).tobytes(),
-    "exit": lambda rows: rows.exit.astype("<i8", copy=False).tobytes(),
-    "tier": lambda rows: encode_bytes_rows(rows.tier),
-    "degraded": lambda rows: encode_bytes_rows(rows.degraded),
-}
-
 
 def build_response(model: str, request_id: str, rows: Rows, outputs: Sequence[str] = ()) -> pb.ModelInferResponse:
     """The response for n answered rows, with the outputs asked for (empty: all)."""
-    names = tuple(outputs or OUTPUTS)
-    message = pb.ModelInferResponse()
-    message.CopyFrom(_described(model, names, *rows.probabilities.shape))
-    message.id = request_id
-    message.raw_output_contents.extend([_COLUMNS[name](rows) for name in names])
-    parameters = message.parameters
-    for tier, seconds in rows.compute_s.items():
-        parameters["compute_s." + tier].double_param = seconds
-    for tier, seconds in rows.queue_s.items():
-        parameters["queue_s." + tier].double_param = seconds
-    for tier, stamps in rows.stamps.items():
-        add_stamps(message, tier, stamps)
-    return message
+    return pb.ModelInferResponse.FromString(write_response(model, request_id, rows, outputs))
 
 
 def add_stamps(message: pb.ModelInferResponse, tier: str, stamps: Stamps) -> None:
     """Say in a response when ``tier`` did what."""
     message.parameters[f"{STAMPS}.{tier}"].string_param = stamps.to_text()
-
-
-@lru_cache(maxsize=256)
-def _described(model: str, names: tuple[str, ...], rows: int, classes: int) -> pb.ModelInferResponse:
-    """A response without contents; copying it is several times cheaper than describing every output again."""
-    message = pb.ModelInferResponse(model_name=model)
-    for name in names:
-        shape = (rows, classes) if name == "probabilities" else (rows,)
-        message.outputs.add(name=name, datatype=OUTPUTS[name], shape=shape)
-    return message
 
 
 def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest, tier: str) -> Rows:
@@ -99,7 +58,7 @@ def parse_response(message: pb.ModelInferResponse, rows: int, manifest: Manifest
 def _as_tiers_give_it(message: pb.ModelInferResponse, rows: int, classes: int, tier: str) -> Rows | None:
     """The rows of a response described as our tiers describe theirs; ``None`` where it is another."""
     contents = message.raw_output_contents
-    if len(contents) != len(OUTPUTS) or message.outputs != _described("", tuple(OUTPUTS), rows, classes).outputs:
+    if len(contents) != len(OUTPUTS) or message.outputs != described("", tuple(OUTPUTS), rows, classes).outputs:
         return None
     label, probabilities, confidence, exit_index, *_ = contents
     sizes = len(label), len(probabilities), len(confidence), len(exit_index)

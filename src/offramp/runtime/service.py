@@ -17,7 +17,7 @@ from offramp.runtime.description import Description
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.status import failure, status_of
 from offramp.runtime.stream import Stream
-from offramp.runtime.templates import KnownRequests
+from offramp.runtime.templates import Arrival, KnownRequests
 
 __all__ = ["Service", "handlers"]
 
@@ -62,11 +62,11 @@ class Service:
             with contextlib.suppress(Exception):  # abort raises what only its own handler should see
                 await _abort(stream.context, error)
 
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
-        """One request, one response; the call's own deadline is the budget where the request names none."""
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> bytes:
+        """One request, one serialised response; the call's own deadline is the budget where the request names none."""
         _add_deadline(request, context.time_remaining())
         try:
-            return await self._answering.answer(request)
+            return await self._answering.complete(self._answering.start(Arrival(request)))
         except OfframpError as error:
             raise await _abort(context, error) from error
         except Exception as error:
@@ -173,10 +173,10 @@ def handlers(service: Service) -> Any:
         for name in _UNARY
     }
     read = _reader(pb.ModelInferRequest, service.known.read)
-    stream = grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer, read, _serialised)
+    stream = grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer, read)
     methods = {**unary, "ModelStreamInfer": stream}
     return grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
 
 
 def _serialised(message: Any) -> bytes:
-    return bytes(message.SerializeToString())
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())

@@ -15,6 +15,7 @@ from offramp.runtime.control import is_control
 from offramp.runtime.controlling import Controlling
 from offramp.runtime.job import Job
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.replies import stream_reply
 from offramp.runtime.status import stream_error
 from offramp.runtime.templates import Arrival, KnownRequests
 
@@ -24,6 +25,8 @@ __all__ = ["Stream"]
 MAX_IN_FLIGHT = 256
 #: requests that count as being in company after one that was
 CROWD = 32
+#: seconds within which no client has an answer and has sent another request
+MOMENT_S = 5e-5
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ Reply = pb.ModelStreamInferResponse
 
 
 class Stream:
-    """Reads the next request while one is computed; an error ends its request, not the stream.
+    """Reads the next request while others are computed; an error ends its request, not the stream.
 
     Parameters
     ----------
@@ -54,95 +57,119 @@ class Stream:
         self._controlling = controlling
         self._known = known
         self._refuse = refuse
-        self._ready: deque[Reply] = deque()
+        self._ready: deque[bytes] = deque()
         self._queued: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._announcing: set[asyncio.Task[None]] = set()
-        self._writer: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._writing = self._over = False
+        self._nothing_ready: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
+        self._clock = answering.tier.clock
+        self._written_s = 0.0
+        self._taken = self._crowd = 0
 
     @property
     def owed(self) -> int:
         """Responses still to be computed or written."""
-        return len(self._queued) + len(self._tasks) + len(self._ready) + self._turn.locked()
+        return len(self._queued) + len(self._tasks) + len(self._ready) + self._taken + self._writing
 
     async def serve(self, requests: AsyncIterator[Any]) -> None:
         """Answer until the client sends no more and has everything."""
-        reading = asyncio.ensure_future(_next(requests))
-        crowd = 0
+        writer = asyncio.create_task(self._write())
+        loop = asyncio.get_running_loop()
         try:
-            while True:
-                # it was there before the last one was answered: then so will be the next ones, though not seen in time
-                crowd = CROWD if reading.done() else max(0, crowd - 1)
-                arrival = await reading
-                if arrival is None:
-                    break
+            async for arrival in requests:
                 if not isinstance(arrival, Arrival):
                     raise await self._refuse(self.context, arrival.error)
-                reading = asyncio.ensure_future(_next(requests))
-                await self._take(arrival, company=crowd > 0)
+                self._note_company()
+                if arrival.header is None and is_control(arrival.message):
+                    self._begin_control(arrival.message)
+                    continue
+                if self._announcing and not self._knows(arrival):
+                    await asyncio.wait(self._announcing)  # its plan may be among those just announced
+                self._taken += 1
+                loop.call_soon(self._take, arrival)  # the next one is asked for before this one is computed
                 await self._until_less_than(MAX_IN_FLIGHT)
             await self._until_less_than(1)
         finally:
-            reading.cancel()
-            for work in (*self._tasks, *self._queued, *([self._writer] if self._writer is not None else [])):
+            self._over = True
+            for work in (*self._tasks, *self._queued, writer):
                 work.cancel()
 
-    async def _take(self, arrival: Arrival, *, company: bool) -> None:
-        request, known = arrival.message, arrival.header
-        request_id = request.id
-        if known is None and is_control(request):
-            task = self._begin(self._control(request))
-            self._announcing.add(task)
-            task.add_done_callback(self._announcing.discard)
+    def _note_company(self) -> None:
+        """Who asks before the others were answered is in company, and so will be the next ones.
+
+        Who asks a moment after the last answer was written was there before: so soon nobody has read it.
+        """
+        others = self.owed - self._writing
+        if others or (self._writing and self._clock.now() - self._written_s < MOMENT_S):
+            self._crowd = CROWD
+        elif self._crowd:
+            self._crowd -= 1
+
+    def _take(self, arrival: Arrival) -> None:
+        """Begin with one request; what is short is done at once."""
+        self._taken -= 1
+        if self._over:
             return
-        if self._announcing and not self._knows(arrival):
-            await asyncio.wait(self._announcing)  # its plan may be among those just announced
         try:
-            job = self._answering.start(request, known, arrival.size, company=company)
+            job = self._answering.start(arrival, company=self._crowd > 0)
         except Exception as error:
-            await self._write(_failed(request_id, error))
+            self._put(_failed(arrival.message.id, error))
             return
         if job.response is not None:
-            await self._write(Reply(infer_response=job.response))
+            self._put(stream_reply(job.response))
         elif job.work is not None and job.route.next_tier is None:
             waiting = self._answering.when_computed(job, partial(self._computed, job))
             self._queued.add(waiting)
             waiting.add_done_callback(self._dequeued)
         else:
             self._begin(self._complete(job))
-        if known is None and job.header.cut < job.route.stop:  # one that is passed on goes as it came: all is needed
+        if (
+            arrival.header is None and job.header.cut < job.route.stop
+        ):  # one that is passed on goes as it came: all is needed
             self._known.learn(arrival, job.header)
 
-    def _computed(self, job: Job, outcome: pb.ModelInferResponse | Exception) -> None:
+    def _computed(self, job: Job, outcome: bytes | Exception) -> None:
         """A response without a task of its own."""
-        if isinstance(outcome, Exception):
-            self._ready.append(_failed(job.request_id, outcome))
-        else:
-            self._ready.append(Reply(infer_response=outcome))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_ready())
+        self._put(_failed(job.request_id, outcome) if isinstance(outcome, Exception) else stream_reply(outcome))
+
+    def _put(self, reply: bytes) -> None:
+        """Have it written when its turn comes."""
+        if self._over:
+            return
+        self._ready.append(reply)
+        if self._nothing_ready is not None and not self._nothing_ready.done():
+            self._nothing_ready.set_result(None)
 
     def _dequeued(self, waiting: asyncio.Future[Any]) -> None:
         self._queued.discard(waiting)
         self._changed.set()
 
-    async def _write_ready(self) -> None:
+    async def _write(self) -> None:
+        """One response after the other: a gRPC stream takes one write at a time."""
         try:
-            while self._ready:
-                await self._write(self._ready.popleft())
+            while True:
+                if not self._ready:
+                    self._nothing_ready = asyncio.get_running_loop().create_future()
+                    await self._nothing_ready
+                self._writing, self._written_s = True, self._clock.now()
+                try:
+                    await self.context.write(self._ready.popleft())
+                except Exception as error:  # grpc.aio has no one class for a client that has gone
+                    _log.debug("cannot write a response, the client has gone: %s", error)
+                self._writing = False
+                self._changed.set()
         finally:
-            self._writer = None
+            self._over = True
+            self._writing = False
+            self._ready.clear()
             self._changed.set()
 
-    async def _write(self, reply: Reply) -> None:
-        """One response after the other: a gRPC stream takes one write at a time."""
-        async with self._turn:
-            try:
-                await self.context.write(reply)
-            except Exception as error:  # grpc.aio has no one class for a client that has gone
-                _log.debug("cannot write a response, the client has gone: %s", error)
+    def _begin_control(self, request: pb.ModelInferRequest) -> None:
+        task = self._begin(self._control(request))
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
 
     def _begin(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -161,17 +188,17 @@ class Stream:
 
     async def _complete(self, job: Job) -> None:
         try:
-            reply = Reply(infer_response=await self._answering.complete(job))
+            reply = stream_reply(await self._answering.complete(job))
         except Exception as error:
             reply = _failed(job.request_id, error)
-        await self._write(reply)
+        self._put(reply)
 
     async def _control(self, request: pb.ModelInferRequest) -> None:
         try:
-            reply = Reply(infer_response=await self._controlling.answer(request))
+            reply = stream_reply((await self._controlling.answer(request)).SerializeToString())
         except Exception as error:
             reply = _failed(request.id, error)
-        await self._write(reply)
+        self._put(reply)
 
     def _knows(self, arrival: Arrival) -> bool:
         if arrival.header is not None:
@@ -180,15 +207,10 @@ class Stream:
         return plan is None or self._answering.tier.knows(plan.string_param)
 
 
-async def _next(requests: AsyncIterator[Any]) -> Any:
-    """The next message; ``None`` when there is none."""
-    return await anext(requests, None)
-
-
-def _failed(request_id: str, error: Exception) -> Reply:
+def _failed(request_id: str, error: Exception) -> bytes:
     """The stream's way to say that one request failed."""
     if not isinstance(error, OfframpError):
         _log.error("a request failed", exc_info=error)
     reply = Reply(error_message=stream_error(error))
     reply.infer_response.id = request_id
-    return reply
+    return reply.SerializeToString()

@@ -11,6 +11,7 @@ from offramp.cascade.manifest import Manifest
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
 from offramp.runtime.requests import Header, build_request
 from offramp.runtime.route import Route
+from offramp.runtime.wire import split
 
 __all__ = ["Arrival", "KnownRequests", "RequestTemplates"]
 
@@ -21,6 +22,8 @@ KEPT, LONGEST = 32, 1024
 #: requests looked at in vain before a server gives up finding out what its clients repeat
 TRIES = 256
 _DEADLINE = "deadline_ms"
+#: tag of the field raw_input_contents
+_CONTENTS = pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | 2
 
 
 class RequestTemplates:
@@ -87,14 +90,19 @@ class RequestTemplates:
 
 
 class Arrival(NamedTuple):
-    """A request as it was read: whole, from ``data``; or, where it is of a known kind, its ``header`` (which says
-    nothing of the deadline) and in ``message`` what was added to it. ``size`` is that of all of it, in bytes.
+    """A request as it was read from ``data``: as a whole; or, where it is of a known kind, its ``header`` (which says
+    nothing of the deadline), in ``message`` the id and deadline added to it, and its ``contents``, not copied.
     """
 
     message: pb.ModelInferRequest
-    size: int
-    header: Header | None = None
     data: bytes = b""
+    header: Header | None = None
+    contents: Sequence[memoryview] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return len(self.data) or self.message.ByteSize()
 
 
 class _Known(NamedTuple):
@@ -123,10 +131,12 @@ class KnownRequests:
         """
         for constant, known in self._known.items():
             if data.startswith(constant):
-                rest = pb.ModelInferRequest.FromString(data[len(constant) :])
-                if _adds_nothing(rest, known.sizes):
-                    return Arrival(rest, len(data), known.header)
-        return Arrival(pb.ModelInferRequest.FromString(data), len(data), data=data)
+                parts = split(data, len(constant), _CONTENTS)
+                if parts is not None and [len(content) for content in parts[0]] == known.sizes:
+                    rest = pb.ModelInferRequest.FromString(parts[1])
+                    if _adds_nothing(rest):
+                        return Arrival(rest, data, known.header, parts[0])
+        return Arrival(pb.ModelInferRequest.FromString(data), data)
 
     def learn(self, arrival: Arrival, header: Header) -> None:
         """Remember a request that was found in order, if its client writes first what recurs."""
@@ -149,8 +159,8 @@ class KnownRequests:
         self._known[constant] = _Known(header, sizes)
 
 
-def _adds_nothing(rest: pb.ModelInferRequest, sizes: list[int]) -> bool:
-    """Whether the second part of a request is only what differs each time."""
+def _adds_nothing(rest: pb.ModelInferRequest) -> bool:
+    """Whether the second part of a request, its contents aside, is only what differs each time."""
     parameters = rest.parameters
     return (
         not rest.model_name
@@ -158,5 +168,4 @@ def _adds_nothing(rest: pb.ModelInferRequest, sizes: list[int]) -> bool:
         and not rest.inputs
         and not rest.outputs
         and len(parameters) == (_DEADLINE in parameters)
-        and [len(content) for content in rest.raw_input_contents] == sizes
     )
