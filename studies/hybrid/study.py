@@ -101,8 +101,8 @@ def _at_ratio(case: Case, rule: str, model: EnergyModel) -> Iterator[StudyRow]:
     taken = exits_taken(test, np.full(len(test), threshold))
     where = f"{spec.name}, {rule} at {spec.ratio:g}x"
     how = (
-        f"replayed on {len(taken):,} test rows; one threshold for all exits: {100 * share:.0f} % of the tune rows leave, the "
-        f"smallest share from the published one on that saves {spec.ratio:g}x of compute ({model.name})"
+        f"replayed on {len(taken):,} test rows; one threshold for all exits, by which {100 * share:.0f} % of the tune "
+        f"rows leave: the smallest share from the published one on that saves {spec.ratio:g}x of compute ({model.name})"
     )
     ours, less = _share(taken, case), _ratio(case, model, taken)
     lost = 100 * (case.twin_accuracy - _accuracy(case, taken))
