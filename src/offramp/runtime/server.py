@@ -29,6 +29,7 @@ from offramp.runtime.gauges import tier_gauges
 from offramp.runtime.health import Health, health_handlers
 from offramp.runtime.json_logs import log_as_json
 from offramp.runtime.limits import Limits
+from offramp.runtime.loop import new_loop
 from offramp.runtime.metrics import start_metrics
 from offramp.runtime.parent import parent_gone
 from offramp.runtime.server_security import ServerSecurity
@@ -104,7 +105,8 @@ def serve(
         security, access = _secured(network, here)
         _warm(here, loaded)
         serving = _Serving(where, upstream, metrics_port, rest_port, limits or Limits(), security, access, parent_pid)
-        asyncio.run(_serve(here, serving))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_serve(here, serving))
     finally:
         runs_on.close()
 
