@@ -70,7 +70,8 @@ class TierRouter(Policy):
         self.differs, self.rate = tuple(differs), float(rate)
         self.thresholds = [float(np.float32(threshold)) for threshold in thresholds]
         self._stopped: dict[int, None] = {}
-        self._weights = np.array([weights for model in models for weights in (model.right, model.stays)])
+        weights = np.array([weights for model in models for weights in (model.right, model.stays)])
+        self._constants, self._slopes = weights[:, 0].copy(), np.ascontiguousarray(weights[:, 1:])
         self._costs = [(model.cost_stays, model.cost_goes) for model in models]
 
     @classmethod
@@ -130,11 +131,11 @@ class TierRouter(Policy):
             return 0
         if arrival.features is None:
             raise ConfigError(f"policy {self.name!r} routes by features; sample {arrival.sample} has none")
-        wanted = self._weights.shape[1] - 1
+        wanted = self._slopes.shape[1]
         odds: list[float] = []
         if len(arrival.features) == wanted:
-            odds = (self._weights[:, 1:] @ arrival.features + self._weights[:, 0]).tolist()
-        if not odds or not all(map(math.isfinite, odds)):
+            odds = (self._slopes.dot(arrival.features) + self._constants).tolist()
+        if not odds or not math.isfinite(sum(odds)):
             raise ConfigError(
                 f"policy {self.name!r} routes by {wanted} finite features; sample {arrival.sample} has others"
             )
@@ -142,8 +143,8 @@ class TierRouter(Policy):
             sigmoid_of(odds[2 * tier]) - goes - sigmoid_of(odds[2 * tier + 1]) * (stays - goes)
             for tier, (stays, goes) in enumerate(self._costs)
         ]
-        best = max(range(len(values)), key=values.__getitem__)
-        return self.begins[best] if values[best] > values[0] + self.margin else 0
+        best = max(values)
+        return self.begins[values.index(best)] if best > values[0] + self.margin else 0
 
     def decide(self, view: View) -> Action:
         refuse_view(view)
