@@ -47,7 +47,6 @@ RESNET20_MACS, RESNET32_MACS = 40_813_184, 69_130_496
 CASES = (
     CaseSpec("hybrid-1bit-cifar10", "resnet20", RESNET20_MACS, 0.65, 5.5, 0.75, 7.0),
     CaseSpec("hybrid-2bit-cifar10", "resnet20", RESNET20_MACS, 0.65, 5.5, 0.75, 7.0, published=False),
-    CaseSpec("hybrid-2bit-cifar10-seed1", "resnet20", RESNET20_MACS, 0.65, 5.5, 0.75, 7.0, published=False),
     CaseSpec("hybrid-4bit-cifar10", "resnet20", RESNET20_MACS, 0.65, 5.5, 0.75, 7.0, published=False),
     CaseSpec("hybrid-4bit-cifar100", "resnet32-cifar100", RESNET32_MACS, 0.52, 4.8, 0.60, 6.0),
 )
