@@ -18,6 +18,7 @@ from offramp.planning.plan import GateSpec, Plan
 from offramp.planning.replay import replay_exits
 from offramp.runtime.answering import Answering
 from offramp.runtime.limits import Limits
+from offramp.runtime.templates import Arrival
 from offramp.runtime.tier import Tier, TierRun
 from tests.runtime.test_gates import ask
 from tests.runtime.waiting import held, request
@@ -36,7 +37,7 @@ def runs_together(cascade: Cascade, tier: str, plan: Plan, messages: list[Any], 
 
     async def compute() -> list[TierRun]:
         jobs: list[Any] = []
-        held(answering, lambda: jobs.extend(map(answering.start, messages)))
+        held(answering, lambda: jobs.extend(answering.start(Arrival(message)) for message in messages))
         return [await answering.batcher.run(job.work) for job in jobs]
 
     try:

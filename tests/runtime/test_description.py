@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from offramp.runtime.proto import grpc_predict_v2_pb2 as pb
+from offramp.runtime.templates import Arrival
 from tests.runtime.support import plan_of
 from tests.runtime.test_service import call, request_for, serving
 from tests.support.tiny import make_tiny_cascade, tiny_rows
@@ -96,13 +97,13 @@ def test_models_are_neither_loaded_nor_unloaded(tier: tuple[str, Any], verb: str
 
 def test_the_deadline_of_a_call_is_the_budget(tier: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    answer = tier[1].answer
+    start = tier[1].start
 
-    async def remember(message: pb.ModelInferRequest) -> pb.ModelInferResponse:
-        seen.append(message.parameters["deadline_ms"].double_param)
-        return await answer(message)  # type: ignore[no-any-return]
+    def remember(arrival: Arrival, **others: Any) -> Any:
+        seen.append(arrival.message.parameters["deadline_ms"].double_param)
+        return start(arrival, **others)
 
-    monkeypatch.setattr(tier[1], "answer", remember)
+    monkeypatch.setattr(tier[1], "start", remember)
     message = request_for(tier[1].tier.cascade, None, tiny_rows(1))
     call(tier[0], "ModelInfer", message, pb.ModelInferResponse.FromString)
     del message.parameters["deadline_ms"]
